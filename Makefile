@@ -1,0 +1,29 @@
+PY := .venv/bin/python
+
+.PHONY: install demo test lint bench protos
+
+install: .venv/.installed
+
+.venv/.installed: pyproject.toml constraints.txt
+	python3 -m venv .venv
+	.venv/bin/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: install
+	$(PY) clients/demo.py
+
+test: install
+	$(PY) -m pytest
+
+lint: install
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/buf lint protos
+	.venv/bin/lint-imports
+
+bench: install
+	$(PY) tests/benchmarks/run.py
+
+protos: install
+	PATH=$(CURDIR)/.venv/bin:$$PATH protos/generate
