@@ -11,7 +11,7 @@ import importlib
 import pkgutil
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 
 import numpy as np
 import rfc8785
@@ -91,7 +91,7 @@ def core_digest(description: Description, weights: Mapping[str, NDArray[np.gener
     (``float32``) and sha256 is of the tensor's row-major little-endian bytes: what a
     safetensors file holds, whatever the order it holds it in.
     """
-    tensors: dict[str, object] = {
+    tensors: dict[str, Any] = {
         name: {
             "dtype": tensor.dtype.name,
             "shape": list(tensor.shape),
@@ -101,5 +101,5 @@ def core_digest(description: Description, weights: Mapping[str, NDArray[np.gener
         }
         for name, tensor in weights.items()
     }
-    pinned = rfc8785.dumps({"description": dict(description), "weights": tensors})  # type: ignore[dict-item]
+    pinned = rfc8785.dumps({"description": cast("dict[str, Any]", description), "weights": tensors})
     return hashlib.sha256(pinned).hexdigest()

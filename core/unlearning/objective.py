@@ -1,0 +1,142 @@
+"""The quadratic objective of a FEATURES model, in real and in lattice units.
+
+    L(W) = 1/2 sum_i ||W' psi_i - t_i||^2 + 1/2 lam ||W||^2,   t_i = alpha * onehot(y_i)
+
+(Golatkar et al., Mixed-Privacy Forgetting, CVPR 2021, eq. 3, with squared loss and
+targets as in Achille et al., LQF, CVPR 2021, section 3.) In lattice units, psi =
+step * integers and t = TARGETS.step * integers, the optimum solves A W = 2B with
+A = 2G + L I and L odd, so that det A is odd and no rounding tie can occur.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from math import isfinite
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from unlearning.errors import InvalidInputError
+from unlearning.lattice import LARGEST_BOUND, TARGETS, Lattice, feature_lattice
+
+GRID_BITS = 30
+"""Released weights are multiples of 2^-GRID_BITS in lattice units."""
+
+DEFAULT_LABEL_SCALE = 15.0
+"""alpha of LQF, section 3."""
+
+LABEL_SCALES = (2.0**-4, 2.0**6)
+LARGEST_WIDTH = 8192
+LARGEST_CLASSES = 1000
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is minimised, fixed when a model is created; nothing in it is learned from users.
+
+    Its JSON form is part of what commitments are made of: frozen.
+
+    Attributes:
+        core_digest: pins the core, SHA-256 in hex.
+        feature_map: canonical name of psi.
+        width: d, the entries of psi with the constant 1.
+        feature_bound: entries of psi are clipped to it, in real units.
+        ridge: L, the odd integer ridge in lattice units.
+        label_scale: alpha in units of TARGETS.step.
+        classes: the labels, in order.
+    """
+
+    core_digest: str
+    feature_map: str
+    width: int
+    feature_bound: float
+    ridge: int
+    label_scale: int
+    classes: tuple[str, ...]
+
+    @classmethod
+    def create(
+        cls,
+        core_digest: str,
+        feature_map: str,
+        width: int,
+        feature_bound: float,
+        ridge: float,
+        label_scale: float,
+        classes: tuple[str, ...],
+    ) -> Self:
+        """Takes real units; raises InvalidInputError, naming the field, if one cannot be used."""
+        _check_classes(classes)
+        _check_range("user_weights.feature_bound", feature_bound, 1.0, LARGEST_BOUND)
+        _check_range("user_weights.label_scale", label_scale, *LABEL_SCALES)
+        step = feature_lattice(feature_bound).step
+        _check_range("user_weights.ridge", ridge, step**2, 2.0**51 * step**2)
+        return cls(
+            core_digest=core_digest,
+            feature_map=feature_map,
+            width=width,
+            feature_bound=feature_bound,
+            ridge=2 * int(ridge / step**2) + 1,
+            label_scale=int(TARGETS.round(label_scale)),
+            classes=classes,
+        )
+
+    @property
+    def features(self) -> Lattice:
+        """The lattice of psi."""
+        return feature_lattice(self.feature_bound)
+
+    @property
+    def ridge_in_real_units(self) -> float:
+        """The lam of the sum-form objective."""
+        return self.ridge / 2 * self.features.step**2
+
+    @property
+    def label_scale_in_real_units(self) -> float:
+        """The alpha of the targets."""
+        return self.label_scale * TARGETS.step
+
+    def targets(self, labels: ArrayLike) -> NDArray[np.int64]:
+        """Lattice targets alpha * onehot(y), shape (n, C), of class indices, shape (n,)."""
+        one_hot: NDArray[np.int64] = np.eye(len(self.classes), dtype=np.int64)[np.asarray(labels)]
+        return self.label_scale * one_hot
+
+    def weights(self, released: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Real weights, shape (d, C), of integers on the grid; exact, since all is dyadic."""
+        unit = np.float64(2.0**-GRID_BITS * TARGETS.step / self.features.step)
+        return np.multiply(released, unit, dtype=np.float64)
+
+    def logits(
+        self, psi: NDArray[np.integer[Any]], weights: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
+        """W' psi for lattice rows psi, shape (n, d), and real weights, shape (d, C)."""
+        return ((psi * self.features.step) @ weights).astype(np.float32)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values; the canonical form is their RFC 8785 serialization."""
+        return {**asdict(self), "classes": list(self.classes)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Inverse of ``to_json``."""
+        return cls(**{**values, "classes": tuple(values["classes"])})
+
+
+def _check_range(field: str, value: float, low: float, high: float) -> None:
+    if not (isfinite(value) and low <= value <= high):
+        raise InvalidInputError(
+            field,
+            f"{value:g} is out of range",
+            f"use {low:.3g} to {high:.3g}, or 0 for the default",
+        )
+
+
+def _check_classes(classes: tuple[str, ...]) -> None:
+    if not 1 <= len(classes) <= LARGEST_CLASSES:
+        raise InvalidInputError(
+            "classes", f"{len(classes)} classes", f"name 1 to {LARGEST_CLASSES} classes"
+        )
+    if len(set(classes)) < len(classes) or not all(classes):
+        raise InvalidInputError(
+            "classes", "a label is empty or given twice", "give each class its own label"
+        )
