@@ -71,9 +71,14 @@ class MixedPrivacyModel:
 
     def solve(self) -> Solution:
         """The correctly rounded optimum on all rows."""
-        if self.everything.n == self.core.n:
+        if self.solver == "core":
             return self.core_solution()
         return solve(self.everything, Cholesky(self.everything))
+
+    @property
+    def solver(self) -> str:
+        """What a release of this state is called: ``core`` where no user row is left."""
+        return "core" if self.everything.n == self.core.n else "exact"
 
     def core_solution(self) -> Solution:
         """W_c, the optimum on the CORE rows; solved once for each state of them."""

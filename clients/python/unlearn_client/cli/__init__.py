@@ -1,0 +1,5 @@
+"""The ``unlearn`` command."""
+
+from unlearn_client.cli.root import main
+
+__all__ = ["main"]

@@ -1,0 +1,95 @@
+"""``unlearn models``: create, look at and delete models."""
+
+from typing import Any
+
+import click
+from google.protobuf.json_format import Parse, ParseError
+
+from unlearn.v1.model_pb2 import UserWeights
+from unlearn_client.cli.app import App, pass_app
+from unlearn_client.cli.reports import model_listing, model_report
+from unlearn_client.cli.teaching import Group
+
+
+@click.group(cls=Group, example="unlearn models list")
+def models() -> None:
+    """Create models, look at them, delete them."""
+
+
+def _user_weights(ctx: click.Context, option: click.Parameter, text: str | None) -> Any:
+    try:
+        return Parse(text, UserWeights()) if text else None
+    except ParseError as error:
+        raise click.BadParameter(str(error), ctx, option) from error
+
+
+@models.command(
+    example="""\
+unlearn models create pets --core efficientnet-lite0 --class cat --class dog
+unlearn models create pets --core efficientnet-lite0 --class cat --class dog \\
+  --user-weights '{"noiseScale": 0.01}' --minimum-cohort 10"""
+)
+@click.argument("model")
+@click.option("--core", required=True, help="The pretrained network it stands on.")
+@click.option("--class", "classes", multiple=True, required=True, help="A label; repeat in order.")
+@click.option(
+    "--user-weights",
+    callback=_user_weights,
+    help="How user data enters, as JSON of the contract's UserWeights; default: the core's own.",
+)
+@click.option(
+    "--minimum-cohort",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Erasures wait until this many subjects go together; default: never.",
+)
+@pass_app
+def create(
+    app: App,
+    model: str,
+    core: str,
+    classes: tuple[str, ...],
+    user_weights: UserWeights | None,
+    minimum_cohort: int,
+) -> None:
+    """Create an empty model MODEL on a core. It answers with the core alone at first."""
+    created = app.client().create_model(
+        model, core, classes, user_weights=user_weights, minimum_cohort=minimum_cohort
+    )
+    app.show(created, model_report(created))
+
+
+@models.command(example="unlearn models get pets")
+@click.argument("model")
+@pass_app
+def get(app: App, model: str) -> None:
+    """Show MODEL: its classes, how many samples it holds, what it serves."""
+    found = app.client().get_model(model)
+    app.show(found, model_report(found))
+
+
+@models.command(
+    "list",
+    example="""\
+unlearn models list
+unlearn --json models list | jq -r .name""",
+)
+@pass_app
+def list_(app: App) -> None:
+    """Show every model."""
+    app.show_all(app.client().list_models(), model_listing)
+
+
+@models.command(example="unlearn models delete pets")
+@click.argument("model")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@pass_app
+def delete(app: App, model: str, yes: bool) -> None:
+    """Delete MODEL with its samples, its releases and its keys. Nothing brings it back."""
+    client = app.client()
+    found = client.get_model(model)
+    if not yes:
+        question = f"Delete {found.name} and its {found.sample_count} samples for good?"
+        click.confirm(question, abort=True, err=True)
+    client.delete_model(found.name, found.etag)  # the etag: what was asked about is what goes
+    app.show({"deleted": found.name}, f"Deleted {found.name}.")

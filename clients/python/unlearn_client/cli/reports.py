@@ -1,0 +1,147 @@
+"""Results as tables."""
+
+from collections.abc import Iterable
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from unlearn.v1.audit_pb2 import AuditModelResponse
+from unlearn.v1.erasure_pb2 import Erasure
+from unlearn.v1.model_pb2 import Model, Release
+from unlearn_client.cli.words import bound_words, caveat, state_words, time_words
+
+NO_RELEASE = "none: the core alone answers"
+
+
+def facts(pairs: Iterable[tuple[str, object]]) -> Table:
+    """One thing: a fact a row."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in pairs:
+        table.add_row(name, str(value))
+    return table
+
+
+def listing(headings: Iterable[str], rows: Iterable[Iterable[object]]) -> Table:
+    """Many things of a kind: a thing a row."""
+    table = Table(box=None, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, overflow="fold")  # a name cut short is no name
+    for row in rows:
+        table.add_row(*(str(value) for value in row))
+    return table
+
+
+def model_report(model: Model) -> Table:
+    """A model."""
+    return facts(
+        [
+            ("Model", model.name),
+            ("Core", model.core),
+            ("Classes", ", ".join(model.classes)),
+            ("Samples", f"{model.sample_count} about {model.subject_count} subjects"),
+            ("Release", model.release or NO_RELEASE),
+            ("Minimum cohort", model.minimum_cohort or "none: erasures never wait"),
+            ("Created", time_words(model.create_time)),
+        ]
+    )
+
+
+def model_listing(models: Iterable[Model]) -> Table:
+    """Models, a row each."""
+    rows = (
+        (
+            model.name,
+            model.core,
+            model.sample_count,
+            model.subject_count,
+            model.release.rpartition("/")[2] or "none",
+        )
+        for model in models
+    )
+    return listing(["Model", "Core", "Samples", "Subjects", "Release"], rows)
+
+
+def release_report(release: Release) -> Table:
+    """A release and the evidence for it."""
+    solve = release.solve
+    proof = "proven to be the rounded optimum" if solve.correctly_rounded else "see the distance"
+    return facts(
+        [
+            ("Release", release.name),
+            ("State", Release.State.Name(release.state)),
+            ("Samples", release.sample_count),
+            ("Solver", f"{solve.solver}: {proof}"),
+            ("Distance to optimum", f"at most {solve.distance_bound:.3g}"),
+        ]
+    )
+
+
+def dry_run_report(erasure: Erasure) -> RenderableType:
+    """What an erasure would do."""
+    if not erasure.outcomes:
+        return "Dry run: no model holds a match; nothing would be erased."
+    return Group("Dry run: nothing was changed. It would erase:", "", _outcomes(erasure))
+
+
+def erasure_report(erasure: Erasure) -> RenderableType:
+    """An erasure, what it did to each model, and when it is due."""
+    parts: list[RenderableType] = [
+        facts(
+            [
+                ("Erasure", erasure.name),
+                ("State", state_words(erasure)),
+                ("Due", time_words(erasure.due_time)),
+            ]
+        )
+    ]
+    if erasure.outcomes:
+        parts += ["", _outcomes(erasure)]
+        parts += sorted({words for outcome in erasure.outcomes if (words := caveat(outcome))})
+    return Group(*parts)
+
+
+def erasure_listing(erasures: Iterable[Erasure]) -> Table:
+    """Erasures, a row each."""
+    rows = (
+        (
+            erasure.name,
+            state_words(erasure),
+            sum(outcome.erased_samples for outcome in erasure.outcomes),
+            time_words(erasure.due_time),
+        )
+        for erasure in erasures
+    )
+    return listing(["Erasure", "State", "Erased", "Due"], rows)
+
+
+def audit_report(answer: AuditModelResponse) -> Table:
+    """An audit, with the commitments by which auditors compare models."""
+    verdict = "consistent" if answer.consistent else "NOT CONSISTENT"
+    return facts(
+        [
+            ("Verdict", verdict),
+            ("Samples", answer.samples),
+            ("Salt", answer.salt.hex()),
+            ("State, recomputed", answer.state_commitment_recomputed.hex()),
+            ("State, held", answer.state_commitment_held.hex()),
+            ("Weights, recomputed", answer.weights_commitment_recomputed.hex()),
+            ("Weights, served", answer.weights_commitment_served.hex()),
+        ]
+    )
+
+
+def _outcomes(erasure: Erasure) -> Table:
+    return listing(
+        ["Model", "Erased", "Method", "What is left"],
+        (
+            (
+                outcome.model,
+                outcome.erased_samples,
+                Erasure.Method.Name(outcome.method),
+                bound_words(outcome.bound) if outcome.HasField("bound") else "",
+            )
+            for outcome in erasure.outcomes
+        ),
+    )

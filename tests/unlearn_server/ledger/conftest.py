@@ -1,0 +1,119 @@
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from unlearn_server.domain import Erasure, Method, Model, NewSample, Retention, Selection
+from unlearn_server.ledger import erasures, models, samples
+from unlearn_server.ledger.database import Database
+from unlearning.objective import Objective
+
+NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session")
+def objective() -> Objective:
+    return Objective(
+        core_digest="c0" * 32,
+        feature_map="head:1x1",
+        width=3,
+        feature_bound=4.0,
+        ridge=5,
+        label_scale=7,
+        classes=("cat", "dog"),
+    )
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = Database.open(f"sqlite:///{tmp_path}/ledger.sqlite")
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def create(database: Database, objective: Objective) -> Callable[[str], Model]:
+    def create(model_id: str) -> Model:
+        with database.write() as conn:
+            return models.insert(
+                conn,
+                model_id=model_id,
+                core="features:2",
+                objective=objective,
+                minimum_cohort=2,
+                create_time=NOW,
+            )
+
+    return create
+
+
+@pytest.fixture
+def model(create: Callable[[str], Model]) -> Model:
+    return create("m")
+
+
+@pytest.fixture
+def refresh(database: Database) -> Callable[[Model], Model]:
+    def refresh(model: Model) -> Model:
+        with database.read() as conn:
+            return models.get(conn, model.model_id)
+
+    return refresh
+
+
+class MakeSample(Protocol):
+    def __call__(
+        self, name: str, subject: str | None = ..., retention: Retention = ...
+    ) -> NewSample: ...
+
+
+@pytest.fixture(scope="session")
+def sample() -> MakeSample:
+    def sample(
+        name: str, subject: str | None = "ada", retention: Retention = Retention.USER
+    ) -> NewSample:
+        return NewSample(
+            sample_hash=name.encode().ljust(32, b"-"),
+            subject_hash=None if subject is None else subject.encode().ljust(32, b"-"),
+            content_hash=f"content of {name}".encode().ljust(32, b"-"),
+            retention=retention,
+            payload=f"payload of {name}".encode(),
+            wrapped_key=f"key of {name}".encode(),
+        )
+
+    return sample
+
+
+@pytest.fixture
+def fill(database: Database) -> Callable[..., None]:
+    def fill(model: Model, *rows: NewSample) -> None:
+        with database.write() as conn:
+            samples.insert(conn, model.key, rows)
+
+    return fill
+
+
+@pytest.fixture
+def accept(database: Database) -> Callable[..., Erasure]:
+    def accept(
+        request_id: str,
+        model_ids: list[str],
+        selection: Selection,
+        due_time: datetime = NOW,
+    ) -> Erasure:
+        with database.write() as conn:
+            return erasures.insert(
+                conn,
+                request_id=request_id,
+                fingerprint=b"f" * 32,
+                selection=selection,
+                model_ids=model_ids,
+                method=Method.EXACT,
+                regulation="gdpr",
+                receive_time=NOW,
+                due_time=due_time,
+            )
+
+    return accept

@@ -1,0 +1,129 @@
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from math import inf
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from unlearn_server.domain import Model, Release, ReleaseState
+from unlearn_server.errors import Reason, ServiceError
+from unlearn_server.ledger import models, releases
+from unlearn_server.ledger.database import Database
+from unlearning.rounding import SolveReport
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+Serve = Callable[..., Release]
+
+
+@pytest.fixture
+def serve(database: Database) -> Serve:
+    def serve(model: Model, hour: int, request_id: str | None = None) -> Release:
+        with database.write() as conn:
+            return releases.insert(
+                conn,
+                model.key,
+                sample_count=hour,
+                solve=SolveReport("exact", 0.1, inf, True),
+                weights=b"weights of %d" % hour,
+                salt=b"salt of %d" % hour,
+                weights_commitment=b"wc of %d" % hour,
+                state_commitment=b"sc of %d" % hour,
+                create_time=START + timedelta(hours=hour),
+                request_id=request_id,
+            )
+
+    return serve
+
+
+def test_a_release_comes_back_as_it_was(database: Database, model: Model, serve: Serve) -> None:
+    release = serve(model, 1)
+    assert release == Release(
+        number=1,
+        state=ReleaseState.SERVING,
+        sample_count=1,
+        solve=SolveReport("exact", 0.1, inf, True),
+        create_time=START + timedelta(hours=1),
+        destroy_time=None,
+        weights=b"weights of 1",
+        salt=b"salt of 1",
+        weights_commitment=b"wc of 1",
+        state_commitment=b"sc of 1",
+    )
+    with database.read() as conn:
+        assert releases.serving(conn, model.key) == release
+        assert conn.scalar(sa.text("SELECT solve ->> '$.distance_bound' FROM releases")) == (
+            "Infinity"
+        )
+
+
+def test_the_next_release_destroys_the_one_before(
+    tmp_path: Path, database: Database, model: Model, serve: Serve
+) -> None:
+    serve(model, 1)
+    second = serve(model, 2)
+    with database.read() as conn:
+        first = releases.get(conn, model.key, 1)
+        assert releases.serving(conn, model.key) == second
+    assert (first.state, first.destroy_time) == (ReleaseState.DESTROYED, second.create_time)
+    assert first.sample_count == 1
+    secrets = (first.weights, first.salt, first.weights_commitment, first.state_commitment)
+    assert secrets == (None, None, None, None)
+    database.checkpoint()
+    disk = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert b"weights of 2" in disk
+    assert not any(b"%s of 1" % name in disk for name in (b"weights", b"salt", b"wc", b"sc"))
+
+
+def test_models_number_and_serve_their_releases_apart(
+    database: Database, create: Callable[[str], Model], serve: Serve
+) -> None:
+    first, second = create("first"), create("second")
+    serve(first, 1)
+    serve(first, 2)
+    serve(second, 3)
+    with database.read() as conn:
+        assert models.get(conn, "first").release == 2
+        assert models.get(conn, "second").release == 1
+        assert releases.count_by_model(conn) == {"first": 2, "second": 1}
+
+
+def test_a_new_release_raises_the_models_version(
+    model: Model, serve: Serve, refresh: Callable[[Model], Model]
+) -> None:
+    serve(model, 1)
+    assert refresh(model).version > model.version
+
+
+def test_a_model_without_releases_serves_none(database: Database, model: Model) -> None:
+    with database.read() as conn:
+        assert releases.serving(conn, model.key) is None
+        assert releases.count_by_model(conn) == {"m": 0}
+        with pytest.raises(ServiceError) as caught:
+            releases.get(conn, model.key, 1)
+    assert caught.value.reason is Reason.RELEASE_NOT_FOUND
+
+
+def test_a_request_makes_one_release_of_a_model(
+    database: Database, create: Callable[[str], Model], serve: Serve
+) -> None:
+    first, second = create("first"), create("second")
+    serve(first, 1, "r")
+    serve(second, 2, "r")
+    serve(first, 3)
+    with database.read() as conn:
+        made = releases.by_request(conn, first.key, "r")
+        assert releases.by_request(conn, first.key, "other") is None
+    assert made is not None
+    assert (made.number, made.state) == (1, ReleaseState.DESTROYED)
+    with pytest.raises(sa.exc.IntegrityError):
+        serve(first, 4, "r")
+
+
+def test_the_database_itself_lets_only_one_release_serve(
+    database: Database, model: Model, serve: Serve
+) -> None:
+    serve(model, 1)
+    serve(model, 2)
+    with pytest.raises(sa.exc.IntegrityError), database.write() as conn:
+        conn.execute(sa.text("UPDATE releases SET state = 'SERVING'"))

@@ -1,0 +1,90 @@
+import shutil
+import subprocess
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from urllib.request import urlopen
+
+import pytest
+from prometheus_client import generate_latest
+
+from unlearn_server.domain import ErasureState, Retention
+from unlearn_server.metrics import LedgerSnapshot, Metrics
+
+EMPTY = LedgerSnapshot({}, None, {}, {})
+
+
+def snapshot_due_in(hours: float) -> LedgerSnapshot:
+    return LedgerSnapshot(
+        erasures={ErasureState.PENDING: 2},
+        next_due=datetime.now(UTC) + timedelta(hours=hours),
+        samples={("m", Retention.USER): 7, ("m", Retention.CORE): 3},
+        releases={"m": 4},
+    )
+
+
+def value(metrics: Metrics, name: str, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(name, labels)
+
+
+def test_mirrors_the_ledger() -> None:
+    metrics = Metrics(lambda: snapshot_due_in(1))
+    assert value(metrics, "unlearn_erasures", state="PENDING") == 2
+    assert value(metrics, "unlearn_erasures", state="NEEDS_OPERATOR") == 0
+    assert value(metrics, "unlearn_samples", model="m", retention="USER") == 7
+    assert value(metrics, "unlearn_samples", model="m", retention="CORE") == 3
+    assert value(metrics, "unlearn_releases_total", model="m") == 4
+
+
+def test_reads_the_ledger_anew_at_each_scrape() -> None:
+    snapshots = iter([EMPTY, snapshot_due_in(1)])
+    metrics = Metrics(lambda: next(snapshots))
+    assert value(metrics, "unlearn_erasures", state="PENDING") == 0
+    assert value(metrics, "unlearn_erasures", state="PENDING") == 2
+
+
+@pytest.mark.parametrize("hours", [3, -3])
+def test_time_until_the_next_due_date_goes_below_zero(hours: int) -> None:
+    metrics = Metrics(lambda: snapshot_due_in(hours))
+    assert value(metrics, "unlearn_next_due_seconds") == pytest.approx(hours * 3600, abs=60)
+
+
+def test_next_due_is_absent_when_nothing_is_open() -> None:
+    assert value(Metrics(lambda: EMPTY), "unlearn_next_due_seconds") is None
+
+
+def test_servers_of_one_process_do_not_share_counts() -> None:
+    first, second = Metrics(lambda: EMPTY), Metrics(lambda: EMPTY)
+    first.requests.labels("m", "OK").inc()
+    assert value(first, "unlearn_requests_total", method="m", code="OK") == 1
+    assert value(second, "unlearn_requests_total", method="m", code="OK") is None
+
+
+def test_names_the_version_that_runs() -> None:
+    assert b'unlearn_build_info{version="' in generate_latest(Metrics(lambda: EMPTY).registry)
+
+
+def test_serves_over_http() -> None:
+    server, thread = Metrics(lambda: EMPTY).serve_metrics("127.0.0.1:0")
+    try:
+        with urlopen(f"http://127.0.0.1:{server.server_port}/metrics") as response:
+            assert b"unlearn_erasures" in response.read()
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
+@pytest.mark.parametrize("snapshot", [lambda: EMPTY, lambda: snapshot_due_in(1)])
+def test_follows_prometheus_conventions(snapshot: Callable[[], LedgerSnapshot]) -> None:
+    metrics = Metrics(snapshot)
+    metrics.requests.labels("/unlearn.v1.ModelService/GetModel", "OK").inc()
+    metrics.request_seconds.labels("/unlearn.v1.ModelService/GetModel").observe(0.1)
+    metrics.rounding_margin.observe(0.01)
+    checked = subprocess.run(
+        ["promtool", "check", "metrics"],  # noqa: S607 # wherever it is installed
+        input=generate_latest(metrics.registry),
+        capture_output=True,
+        check=False,
+    )
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")

@@ -1,0 +1,62 @@
+"""How the tests of the exact engine make its inputs."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from unlearning.objective import Objective
+from unlearning.statistics import Statistics
+
+Rows = list[list[int]] | NDArray[np.integer[Any]]
+
+
+@pytest.fixture(scope="session")
+def objective_of() -> Callable[..., Objective]:
+    """An objective of a given width and number of classes; anything else can be overridden."""
+
+    def make(width: int = 3, classes: int = 2, **overrides: Any) -> Objective:
+        values: dict[str, Any] = {
+            "core_digest": "0f" * 32,
+            "feature_map": "pooled",
+            "width": width,
+            "feature_bound": 1.0,
+            "ridge": 1.0,
+            "label_scale": 15.0,
+            "classes": tuple(f"class {c}" for c in range(classes)),
+        }
+        return Objective.create(**{**values, **overrides})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def statistics_of() -> Callable[..., Statistics]:
+    """Statistics of lattice rows, each held ``copies`` times."""
+
+    def make(psi: Rows, t: Rows, ridge: int, copies: int = 1) -> Statistics:
+        psi, t = np.asarray(psi, np.int64), np.asarray(t, np.int64)
+        made = Statistics(psi.shape[1], t.shape[1], ridge)
+        power = made.copy()
+        power.add(psi, t)
+        while copies:
+            if copies & 1:
+                made.merge(power)
+            power.merge(power.copy())
+            copies >>= 1
+        return made
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def bits() -> Callable[[Statistics], tuple[Any, ...]]:
+    """Everything that statistics hold, to the last bit."""
+
+    def read(statistics: Statistics) -> tuple[Any, ...]:
+        arrays = (np.tril(statistics.G), statistics.B, statistics.target_squares)
+        return (statistics.ridge, statistics.n, *(array.tobytes() for array in arrays))
+
+    return read

@@ -1,0 +1,1 @@
+"""The service: takes deletion requests and proves that they were carried out."""

@@ -1,0 +1,216 @@
+"""Builds the server's objects and runs them: the one place that knows them all."""
+
+import fcntl
+import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+import grpc
+import structlog
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from threadpoolctl import threadpool_limits
+
+from inference import open_inference_grpc_pb2, open_inference_grpc_pb2_grpc
+from unlearn.v1 import (
+    audit_pb2,
+    audit_pb2_grpc,
+    erasure_pb2,
+    erasure_pb2_grpc,
+    model_pb2,
+    model_pb2_grpc,
+    valuation_pb2,
+    valuation_pb2_grpc,
+)
+from unlearn_server.announcements import Announcements
+from unlearn_server.auditing import Auditor
+from unlearn_server.curation import Curation
+from unlearn_server.eraser import Eraser
+from unlearn_server.errors import StartupError
+from unlearn_server.ingest import Ingest
+from unlearn_server.intake import Intake
+from unlearn_server.interceptor import RequestInterceptor
+from unlearn_server.keys import KeyRing
+from unlearn_server.ledger import erasures, releases, samples
+from unlearn_server.ledger.database import Database
+from unlearn_server.metrics import LedgerSnapshot, Metrics
+from unlearn_server.prediction import Predictor
+from unlearn_server.releasing import Releaser
+from unlearn_server.services.audit_service import AuditService
+from unlearn_server.services.erasure_service import LARGEST_WATCH, ErasureService
+from unlearn_server.services.inference_service import InferenceService
+from unlearn_server.services.model_service import ModelService
+from unlearn_server.workspace import Workspaces
+
+LARGEST_MESSAGE = 16 * 2**20
+WORKERS = LARGEST_WATCH + 16
+DRAIN_SECONDS = 30.0
+
+_SERVICES = [
+    *model_pb2.DESCRIPTOR.services_by_name.values(),
+    *erasure_pb2.DESCRIPTOR.services_by_name.values(),
+    *audit_pb2.DESCRIPTOR.services_by_name.values(),
+    *valuation_pb2.DESCRIPTOR.services_by_name.values(),
+    *open_inference_grpc_pb2.DESCRIPTOR.services_by_name.values(),
+]
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where the data are, and where to listen (``host:port``; port 0 takes a free one)."""
+
+    data_dir: Path
+    address: str
+    metrics_address: str
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that answers, and the ports that it took."""
+
+    port: int
+    metrics_port: int
+
+
+def serve(options: Options) -> None:
+    """Serves until SIGTERM or SIGINT, then drains.
+
+    Raises:
+        StartupError: if the data directory or an address cannot be used.
+    """
+    stopping = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    with running(options) as server:
+        _log.info("serving", port=server.port, metrics_port=server.metrics_port)
+        stopping.wait()
+        _log.info("draining")
+    _log.info("stopped")
+
+
+@contextmanager
+def running(options: Options) -> Iterator[Running]:
+    """A running server, drained at the end: requests finish, then the batch in hand."""
+    with ExitStack() as stack:
+        _lock(options.data_dir, stack)
+        # One pool for all: several of them fighting for the processors are slower than one.
+        stack.enter_context(threadpool_limits(os.cpu_count(), user_api="blas"))
+        keys = KeyRing.open(options.data_dir)
+        database = Database.open(f"sqlite:///{options.data_dir / 'unlearn.db'}")
+        stack.callback(database.close)
+        metrics = Metrics(lambda: _snapshot(database))
+        to_erase, changes = Announcements(), Announcements()
+        workspaces = Workspaces(database)
+        eraser = Eraser(database, keys, workspaces, metrics, to_erase, changes)
+        ingest = Ingest(database, keys, workspaces)
+        server = _grpc_server(metrics)
+        model_pb2_grpc.add_ModelServiceServicer_to_server(
+            ModelService(
+                database,
+                Curation(database, workspaces),
+                ingest,
+                Releaser(database, keys, workspaces, metrics),
+            ),
+            server,
+        )
+        erasure_pb2_grpc.add_ErasureServiceServicer_to_server(
+            # The methods that it lacks answer UNIMPLEMENTED, as the generated class has them.
+            ErasureService(database, keys, Intake(database, to_erase, changes), changes),  # type: ignore[abstract]
+            server,
+        )
+        audit_pb2_grpc.add_AuditServiceServicer_to_server(
+            AuditService(Auditor(database, keys, workspaces)),  # type: ignore[abstract]
+            server,
+        )
+        valuation_pb2_grpc.add_ValuationServiceServicer_to_server(
+            valuation_pb2_grpc.ValuationServiceServicer(),  # type: ignore[abstract]
+            server,
+        )
+        open_inference_grpc_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(
+            InferenceService(Predictor(database, workspaces, ingest)), server
+        )
+        status = _add_health(server)
+        port = _listen(server, options.address)
+        metrics_port = _serve_metrics(metrics, options.metrics_address, stack)
+        eraser.start()
+        stack.callback(eraser.stop)
+        server.start()
+        stack.callback(lambda: server.stop(DRAIN_SECONDS).wait())
+        stack.callback(status.enter_graceful_shutdown)
+        yield Running(port, metrics_port)
+
+
+def _lock(data_dir: Path, stack: ExitStack) -> None:
+    """Takes the data directory until the process ends, however it ends."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise StartupError(f"--data-dir: cannot be used: {error.strerror}") from error
+    stack.callback(os.close, descriptor)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        message = "--data-dir: is in use by another server; stop that one, or name another"
+        raise StartupError(message) from error
+
+
+def _grpc_server(metrics: Metrics) -> grpc.Server:
+    return grpc.server(
+        ThreadPoolExecutor(WORKERS, thread_name_prefix="request"),
+        interceptors=[RequestInterceptor(metrics)],
+        options=[
+            ("grpc.max_receive_message_length", LARGEST_MESSAGE),
+            ("grpc.max_send_message_length", LARGEST_MESSAGE),
+            ("grpc.so_reuseport", 0),  # a second server must not share the port silently
+        ],
+    )
+
+
+def _add_health(server: grpc.Server) -> health.HealthServicer:
+    servicer = health.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    names = [service.full_name for service in _SERVICES]
+    for name in ("", *names):
+        servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
+    reflection.enable_server_reflection(
+        [*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server
+    )
+    return servicer
+
+
+def _listen(server: grpc.Server, address: str) -> int:
+    try:
+        return int(server.add_insecure_port(address))
+    except RuntimeError as error:
+        message = f"--address: cannot listen at {address}; name a free host:port"
+        raise StartupError(message) from error
+
+
+def _serve_metrics(metrics: Metrics, address: str, stack: ExitStack) -> int:
+    try:
+        server, thread = metrics.serve_metrics(address)
+    except (OSError, ValueError) as error:
+        message = f"--metrics-address: cannot listen at {address}; name a free host:port"
+        raise StartupError(message) from error
+    stack.callback(thread.join)
+    stack.callback(server.server_close)
+    stack.callback(server.shutdown)
+    return int(server.server_port)
+
+
+def _snapshot(database: Database) -> LedgerSnapshot:
+    with database.read() as conn:
+        return LedgerSnapshot(
+            erasures=erasures.count_by_state(conn),
+            next_due=erasures.earliest_due(conn),
+            samples=samples.count_by_model(conn),
+            releases=releases.count_by_model(conn),
+        )

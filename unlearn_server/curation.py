@@ -1,0 +1,87 @@
+"""Creates and deletes models."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from unlearn_server.domain import Model
+from unlearn_server.errors import Reason, ServiceError
+from unlearn_server.ledger import erasures, models
+from unlearn_server.ledger.database import Database
+from unlearn_server.workspace import Workspaces
+from unlearning.objective import DEFAULT_LABEL_SCALE, Objective
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How user weights enter a model, in real units; empty and 0 mean the default."""
+
+    feature_map: str
+    feature_bound: float
+    ridge: float
+    label_scale: float
+
+
+class Curation:
+    """Owns the list of models."""
+
+    def __init__(self, database: Database, workspaces: Workspaces) -> None:
+        self._database = database
+        self._workspaces = workspaces
+
+    def create(
+        self,
+        model_id: str,
+        core_name: str,
+        classes: tuple[str, ...],
+        settings: Settings,
+        minimum_cohort: int,
+    ) -> Model:
+        """Creates an empty model on an installed core.
+
+        Raises:
+            ServiceError: MODEL_EXISTS.
+            InvalidInputError: for a core or a setting that cannot be used.
+        """
+        core = self._workspaces.core(core_name)
+        feature_map = core.resolve(settings.feature_map)
+        objective = Objective.create(
+            core_digest=core.digest,
+            feature_map=feature_map,
+            width=core.width(feature_map),
+            feature_bound=settings.feature_bound or core.feature_bound,
+            ridge=settings.ridge or core.ridge,
+            label_scale=settings.label_scale or DEFAULT_LABEL_SCALE,
+            classes=classes,
+        )
+        with self._database.write() as conn:
+            return models.insert(
+                conn,
+                model_id=model_id,
+                core=core_name,
+                objective=objective,
+                minimum_cohort=minimum_cohort,
+                create_time=datetime.now(UTC),
+            )
+
+    def delete(self, model_id: str, etag: str) -> None:
+        """Deletes a model, its samples, its releases and its keys.
+
+        Raises:
+            ServiceError: MODEL_NOT_FOUND, ETAG_MISMATCH; ERASURE_OPEN while one is.
+        """
+        with self._workspaces.get(model_id).lock:
+            with self._database.write() as conn:
+                model = models.get(conn, model_id)
+                _check_deletable(model, etag, has_open=erasures.has_open(conn, model.key))
+                models.delete(conn, model.key, datetime.now(UTC))
+            self._workspaces.forget(model_id)
+        self._database.checkpoint()
+
+
+def _check_deletable(model: Model, etag: str, *, has_open: bool) -> None:
+    if etag and etag != model.etag:
+        message = "etag: the model has changed since; get it again, and delete if you still mean it"
+        raise ServiceError(Reason.ETAG_MISMATCH, message, field="etag")
+    if has_open:
+        message = "name: an erasure of the model is open; wait for it, or cancel it"
+        raise ServiceError(Reason.ERASURE_OPEN, message, field="name")

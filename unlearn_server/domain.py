@@ -1,0 +1,157 @@
+"""The nouns of the service, free of wire formats and tables.
+
+Times are aware UTC datetimes. Ids of subjects and samples appear here only as
+keyed hashes (see ``keys``); nothing in this file may be logged but names.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from unlearning.forgetting import Method
+from unlearning.information import InformationBound
+from unlearning.objective import Objective
+from unlearning.rounding import SolveReport
+
+__all__ = ["Method"]
+
+
+class Retention(StrEnum):
+    """Whether a sample may ever have to be erased."""
+
+    USER = "USER"
+    CORE = "CORE"
+
+
+class ReleaseState(StrEnum):
+    """A release serves until the next one destroys its weights."""
+
+    SERVING = "SERVING"
+    DESTROYED = "DESTROYED"
+
+
+class ErasureState(StrEnum):
+    """Where a request stands; see ``ledger.erasures`` for the moves between them."""
+
+    PENDING = "PENDING"
+    HELD = "HELD"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    CANCELLED = "CANCELLED"
+    NEEDS_OPERATOR = "NEEDS_OPERATOR"
+    REFUSED = "REFUSED"
+
+
+FINAL_STATES = frozenset({ErasureState.SUCCEEDED, ErasureState.CANCELLED, ErasureState.REFUSED})
+"""States that no request leaves."""
+
+
+class SelectionKind(StrEnum):
+    """By what a selection names its samples."""
+
+    SUBJECTS = "SUBJECTS"
+    SAMPLES = "SAMPLES"
+    ALL_USER_DATA = "ALL_USER_DATA"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What to forget: keyed hashes of subject or sample ids (none for all user data)."""
+
+    kind: SelectionKind
+    hashes: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model as it stands; ``version`` grows with every change to it or its samples."""
+
+    key: int
+    model_id: str
+    core: str
+    objective: Objective
+    minimum_cohort: int
+    sample_count: int
+    subject_count: int
+    release: int | None
+    create_time: datetime
+    version: int
+
+    @property
+    def etag(self) -> str:
+        """Changes with every change to the model, its samples or its release."""
+        return f'"{self.version}"'
+
+
+@dataclass(frozen=True)
+class NewSample:
+    """A sample ready to be stored: its payload sealed, its ids hashed."""
+
+    sample_hash: bytes
+    subject_hash: bytes | None
+    content_hash: bytes
+    retention: Retention
+    payload: bytes
+    wrapped_key: bytes
+
+
+@dataclass(frozen=True)
+class StoredSample:
+    """A sample's sealed payload and the wrapped key that opens it."""
+
+    key: int
+    sample_hash: bytes
+    retention: Retention
+    payload: bytes
+    wrapped_key: bytes
+
+
+@dataclass(frozen=True)
+class Release:
+    """One release; weights, salt and commitments are gone once it is DESTROYED.
+
+    ``weights`` are the correctly rounded integers, int64 little-endian, row-major (d, C).
+    """
+
+    number: int
+    state: ReleaseState
+    sample_count: int
+    solve: SolveReport
+    create_time: datetime
+    destroy_time: datetime | None
+    weights: bytes | None
+    salt: bytes | None
+    weights_commitment: bytes | None
+    state_commitment: bytes | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an erasure did to one model."""
+
+    model_id: str
+    method: Method
+    erased_samples: int
+    release_before: int | None
+    release_after: int | None
+    solve: SolveReport | None
+    bound: InformationBound
+
+
+@dataclass(frozen=True)
+class Erasure:
+    """A deletion request as it stands; ``outcomes`` in order of completion."""
+
+    key: int
+    request_id: str
+    fingerprint: bytes
+    selection: Selection
+    models: tuple[str, ...]
+    method: Method
+    regulation: str
+    state: ErasureState
+    state_reason: str
+    outcomes: tuple[Outcome, ...]
+    receive_time: datetime
+    due_time: datetime
+    complete_time: datetime | None

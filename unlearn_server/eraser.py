@@ -1,0 +1,200 @@
+"""Carries erasures out: the one thread that takes samples away.
+
+All requests that wait for a model go together: their rows are read and subtracted, the
+weights solved and certified in memory, and then one transaction deletes the rows and
+their keys, destroys the old release, inserts the new one and records the outcomes. A
+crash before its commit leaves nothing done, after it everything.
+
+A request that was cancelled meanwhile undoes the whole batch, which is then done
+without it. One that fails is tried alone, so that it does not hold up its neighbours,
+and then waits for an operator. Trouble with the storage is nobody's fault: the batch
+stays as it is until the storage is back.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from threading import Thread
+
+import structlog
+from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
+
+from unlearn_server import deadlines, releasing
+from unlearn_server.announcements import Announcements
+from unlearn_server.domain import Erasure, ErasureState, Model, Outcome, Release
+from unlearn_server.errors import Reason, ServerError, ServiceError
+from unlearn_server.keys import KeyRing
+from unlearn_server.ledger import erasures, models, outcomes, releases, samples
+from unlearn_server.ledger.database import Database
+from unlearn_server.metrics import Metrics
+from unlearn_server.removal import Removal
+from unlearn_server.workspace import Served, Workspace, Workspaces
+from unlearning.errors import UnlearningError
+from unlearning.information import exact_bound
+
+LOOK_AGAIN_SECONDS = 30.0
+"""How long a request that waits for its cohort, or for storage, may go unlooked at."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Eraser:
+    """Erases in the background until stopped."""
+
+    def __init__(
+        self,
+        database: Database,
+        keys: KeyRing,
+        workspaces: Workspaces,
+        metrics: Metrics,
+        to_erase: Announcements,
+        changes: Announcements,
+    ) -> None:
+        self._database = database
+        self._keys = keys
+        self._workspaces = workspaces
+        self._metrics = metrics
+        self._to_erase = to_erase
+        self._changes = changes
+        self._stopping = False
+        self._thread = Thread(target=self._run, name="eraser")
+
+    def start(self) -> None:
+        """Takes up what is open, then what comes."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finishes the batch in hand and returns; the rest waits in the database."""
+        self._stopping = True
+        self._to_erase.ring()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping:
+            heard = self._to_erase.rings
+            try:
+                self.erase_open()
+            except Exception:
+                # Nothing is lost: what is open stays in the database.
+                _log.exception("the eraser could not go on and will look again")
+            self._to_erase.wait(heard, LOOK_AGAIN_SECONDS)
+
+    def erase_open(self) -> None:
+        """Carries out every request that is ready, and clears what the storage kept of it."""
+        with self._database.read() as conn:
+            model_ids = erasures.models_with_open(conn)
+        for model_id in model_ids:
+            if not self._stopping:
+                self._erase_in(model_id)
+        if model_ids:
+            self._database.checkpoint()
+
+    def _erase_in(self, model_id: str) -> None:
+        workspace = self._workspaces.get(model_id)
+        with workspace.lock:
+            with self._database.read() as conn:
+                model = models.get(conn, model_id)
+                batch = _ready(conn, model, erasures.open_for_model(conn, model_id))
+            if batch and not self._try(workspace, model_id, batch) and len(batch) > 1:
+                for erasure in batch:
+                    self._try(workspace, model_id, [erasure])
+        self._changes.ring()
+
+    def _try(self, workspace: Workspace, model_id: str, batch: Sequence[Erasure]) -> bool:
+        """Erases, or leaves nothing done; a request that fails alone goes to the operator."""
+        try:
+            self._erase(workspace, model_id, batch)
+        except (OperationalError, OSError):
+            workspace.drop_state()
+            raise
+        except Exception as error:
+            workspace.drop_state()
+            if isinstance(error, ServiceError) and error.reason is Reason.ERASURE_STATE:
+                _log.info("a request was withdrawn while it was carried out", model=model_id)
+                self._to_erase.ring()
+                return True
+            _log.exception("an erasure failed", model=model_id, requests=len(batch))
+            if len(batch) == 1:
+                self._give_to_operator(batch[0], error)
+            return False
+        return True
+
+    def _erase(self, workspace: Workspace, model_id: str, batch: Sequence[Erasure]) -> None:
+        with self._database.read() as conn:
+            model = models.get(conn, model_id)
+            before = releases.serving(conn, model.key)
+            state = workspace.state(conn, model, self._keys)
+            removal = Removal(model, state, self._keys)
+            for erasure in batch:
+                removal.take(conn, erasure)
+        releases_anew = before is not None and removal.changes_anything
+        solution = releasing.solve(state, self._metrics) if releases_anew else None
+        now = datetime.now(UTC)
+        with self._database.write() as conn:
+            removal.delete(conn)
+            after = releasing.insert(conn, model, state, solution) if solution else before
+            for erasure in batch:
+                outcomes.add(
+                    conn, erasure.key, _outcome(model, erasure, removal, before, after), now
+                )
+            model = models.get(conn, model_id)
+        workspace.keep_state(state, model.version)
+        workspace.publish(Served.of(model, after))
+        self._record(model, batch, removal, now)
+
+    def _record(
+        self, model: Model, batch: Sequence[Erasure], removal: Removal, now: datetime
+    ) -> None:
+        for erasure in batch:
+            self._metrics.erasure_seconds.observe((now - erasure.receive_time).total_seconds())
+        _log.info(
+            "erased",
+            model=model.model_id,
+            requests=len(batch),
+            samples=sum(removal.counts.values()),
+            release=model.release,
+        )
+
+    def _give_to_operator(self, erasure: Erasure, error: Exception) -> None:
+        # An error of ours has words without personal data; of others only the kind is told.
+        words = str(error) if isinstance(error, (ServerError, UnlearningError)) else ""
+        with self._database.write() as conn:
+            erasures.transition(
+                conn,
+                erasure.request_id,
+                erasures.RUNNABLE_STATES,
+                ErasureState.NEEDS_OPERATOR,
+                reason=words or f"failed with {type(error).__name__}; see the server's log",
+            )
+
+
+def _ready(conn: Connection, model: Model, waiting: Sequence[Erasure]) -> Sequence[Erasure]:
+    """All that wait, or none while they are fewer subjects than the minimum cohort."""
+    last_call = datetime.now(UTC) + deadlines.LAST_CALL
+    if model.minimum_cohort <= 1 or any(erasure.due_time <= last_call for erasure in waiting):
+        return waiting
+    subjects: set[bytes] = set()
+    for erasure in waiting:
+        subjects |= samples.subjects_matching(conn, model.key, erasure.selection)
+    return waiting if len(subjects) >= model.minimum_cohort else ()
+
+
+def _outcome(
+    model: Model,
+    erasure: Erasure,
+    removal: Removal,
+    before: Release | None,
+    after: Release | None,
+) -> Outcome:
+    """A request that took nothing leaves the release that follows as it is."""
+    erased = removal.counts[erasure.key]
+    first = before if erased else after
+    return Outcome(
+        model_id=model.model_id,
+        method=erasure.method,
+        erased_samples=erased,
+        release_before=first.number if first else None,
+        release_after=after.number if after else None,
+        solve=after.solve if after else None,
+        bound=exact_bound(len(removal.subjects)),
+    )

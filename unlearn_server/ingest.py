@@ -1,0 +1,204 @@
+"""Takes samples in: features are computed and rounded once, then sealed and stored.
+
+One call is one transaction. A sample that is sent again with the same content changes
+nothing, so a caller who does not know whether a message arrived sends it again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from threading import Lock
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection
+
+from unlearn_server import rows
+from unlearn_server.domain import Model, Retention
+from unlearn_server.errors import Reason, ServiceError
+from unlearn_server.keys import KeyRing
+from unlearn_server.ledger import models, samples
+from unlearn_server.ledger.database import Database
+from unlearn_server.workspace import Workspaces
+from unlearning.cores import Core
+from unlearning.errors import InvalidInputError
+
+Contents = Sequence[bytes] | Sequence[bytes | NDArray[np.float32]] | NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A sample as its sender described it.
+
+    Attributes:
+        content: an encoded image, or features (width - 1,) computed elsewhere.
+        canonical: every field in one canonical form, to recognise it when sent again.
+    """
+
+    sample_id: str
+    subject_id: str
+    content: bytes | NDArray[np.float32]
+    label: int
+    retention: Retention
+    canonical: bytes
+
+
+@dataclass(frozen=True)
+class _Hashed:
+    """An arrival with its keyed hashes; ``row`` is its place in the caller's message."""
+
+    row: int
+    arrival: Arrival
+    sample_hash: bytes
+    content_hash: bytes
+
+
+class Ingest:
+    """Adds samples to models, and computes the features of those to predict."""
+
+    def __init__(self, database: Database, keys: KeyRing, workspaces: Workspaces) -> None:
+        self._database = database
+        self._keys = keys
+        self._workspaces = workspaces
+        self._extracting = Lock()
+
+    def features(self, model: Model, contents: Contents) -> NDArray[np.int16]:
+        """Lattice features psi, shape (n, d), of images or of features computed elsewhere.
+
+        Raises InvalidInputError, with the row, for a sample that the core cannot read.
+        """
+        core = self._workspaces.core_of(model)
+        _check_contents(core, model, contents)
+        with self._extracting:  # a network takes all processors by itself
+            psi = core.extract(model.objective.feature_map, _batch(core, contents))
+        return model.objective.features.round(psi).astype(np.int16)
+
+    def add(self, model_id: str, arrivals: Sequence[Arrival]) -> tuple[int, int]:
+        """Adds samples; returns how many were new and how many were held already.
+
+        Raises:
+            ServiceError: MODEL_NOT_FOUND; SAMPLE_EXISTS if one is held with other content.
+            InvalidInputError: for a sample that cannot be read, with its row.
+            CapacityError: if they do not all fit.
+        """
+        hashed = self._hash(arrivals)
+        with self._database.read() as conn:
+            model = models.get(conn, model_id)
+            new = _unknown(conn, model, hashed)
+        _check_labels(model, new)
+        if new:
+            try:
+                psi = self.features(model, [sample.arrival.content for sample in new])
+            except InvalidInputError as error:
+                raise _at_row(error, new) from error
+            self._commit(model_id, new, psi)
+        return len(new), len(arrivals) - len(new)
+
+    def _hash(self, arrivals: Sequence[Arrival]) -> list[_Hashed]:
+        return [
+            _Hashed(
+                row,
+                arrival,
+                self._keys.hash_sample(arrival.sample_id),
+                self._keys.hash_content(arrival.canonical),
+            )
+            for row, arrival in enumerate(arrivals)
+        ]
+
+    def _commit(self, model_id: str, new: list[_Hashed], psi: NDArray[np.int16]) -> None:
+        workspace = self._workspaces.get(model_id)
+        with workspace.lock:
+            with self._database.read() as conn:
+                model = models.get(conn, model_id)
+                # Another call may have added some of them while features were computed.
+                still_new = {sample.row for sample in _unknown(conn, model, new)}
+                state = workspace.state(conn, model, self._keys)
+            chosen = [i for i, sample in enumerate(new) if sample.row in still_new]
+            new, psi = [new[i] for i in chosen], psi[chosen]
+            labels = np.array([sample.arrival.label for sample in new], np.int32)
+            is_core = np.array([s.arrival.retention is Retention.CORE for s in new], np.bool_)
+            state.check_capacity(psi, labels)
+            sealed = [
+                rows.seal(self._draft(sample, row), model, self._keys)
+                for sample, row in zip(new, psi, strict=True)
+            ]
+            with self._database.write() as conn:
+                samples.insert(conn, model.key, sealed)
+                model = models.get(conn, model_id)
+            workspace.drop_state()  # kept again only once it has the rows that are committed
+            state.add(psi, labels, is_core)
+            workspace.keep_state(state, model.version)
+
+    def _draft(self, sample: _Hashed, psi: NDArray[np.int16]) -> rows.Draft:
+        arrival = sample.arrival
+        return rows.Draft(
+            sample_id=arrival.sample_id,
+            sample_hash=sample.sample_hash,
+            subject_hash=(
+                self._keys.hash_subject(arrival.subject_id) if arrival.subject_id else None
+            ),
+            content_hash=sample.content_hash,
+            label=arrival.label,
+            retention=arrival.retention,
+            psi=psi,
+        )
+
+
+def _unknown(conn: Connection, model: Model, hashed: Sequence[_Hashed]) -> list[_Hashed]:
+    """Those that the model does not hold; raises SAMPLE_EXISTS for a changed one."""
+    held = samples.known(conn, model.key, [sample.sample_hash for sample in hashed])
+    new = []
+    for sample in hashed:
+        content = held.get(sample.sample_hash)
+        if content is None:
+            held[sample.sample_hash] = sample.content_hash
+            new.append(sample)
+        elif content != sample.content_hash:
+            message = (
+                "samples.sample_id: is taken by a sample with other content; "
+                "erase that one first, or give this one an id of its own"
+            )
+            raise ServiceError(
+                Reason.SAMPLE_EXISTS, message, field="samples.sample_id", sample=sample.row
+            )
+    return new
+
+
+def _check_labels(model: Model, new: Sequence[_Hashed]) -> None:
+    count = len(model.objective.classes)
+    for sample in new:
+        if not 0 <= sample.arrival.label < count:
+            raise InvalidInputError(
+                "samples.label",
+                f"{sample.arrival.label} is not the index of a class",
+                f"use 0 to {count - 1}, as in Model.classes",
+                sample.row,
+            )
+
+
+def _check_contents(core: Core, model: Model, contents: Contents) -> None:
+    """Each content must be what the core takes: an image, or features of its width."""
+    for row, content in enumerate(contents):
+        if isinstance(content, bytes) != (core.input == "image"):
+            raise InvalidInputError(
+                "content", "is not what the core takes", f"send {core.input}", row
+            )
+        if not isinstance(content, bytes) and len(content) != model.objective.width - 1:
+            raise InvalidInputError(
+                "features",
+                f"has {len(content)} values",
+                f"send the {model.objective.width - 1} that {core.name} takes",
+                row,
+            )
+
+
+def _batch(core: Core, contents: Contents) -> Sequence[bytes] | NDArray[np.float32]:
+    if core.input == "image":
+        return [content for content in contents if isinstance(content, bytes)]
+    return np.asarray(contents, np.float32)
+
+
+def _at_row(error: InvalidInputError, new: Sequence[_Hashed]) -> InvalidInputError:
+    """The same error, at the row of the caller's message."""
+    if error.row is not None:
+        error.row = new[error.row].row
+    return error

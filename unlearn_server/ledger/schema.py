@@ -1,0 +1,148 @@
+"""The tables. Every change here comes with a migration; a test compares the two.
+
+Hashes are 32 bytes, keyed (see ``keys``); no id of a person or a sample is in clear.
+"""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+)
+
+from unlearn_server.domain import ErasureState, Method, ReleaseState, Retention, SelectionKind
+from unlearn_server.ledger.columns import Bound, Instant, Key, Solve, names
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+# A deleted model's row stays, with its delete_time, so that its id is never reused. The
+# counts are kept in step by ``samples``: counting a million rows is not for a hot path.
+models = Table(
+    "models",
+    metadata,
+    Column("key", Key, primary_key=True),
+    Column("model_id", String(63), nullable=False, unique=True),
+    Column("core", String, nullable=False),
+    Column("objective", JSON, nullable=False),
+    Column("minimum_cohort", BigInteger, nullable=False),
+    Column("user_count", BigInteger, nullable=False),
+    Column("core_count", BigInteger, nullable=False),
+    Column("subject_count", BigInteger, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("create_time", Instant, nullable=False),
+    Column("delete_time", Instant),
+)
+
+# The hash comes first in the indexes: they then also answer which models hold it. A key
+# is never used twice, so that keys read earlier never mean another sample.
+samples = Table(
+    "samples",
+    metadata,
+    Column("key", Key, primary_key=True),
+    Column("model_key", Key, ForeignKey("models.key"), nullable=False),
+    Column("retention", names(Retention), nullable=False),
+    Column("sample_hash", LargeBinary, nullable=False),
+    Column("subject_hash", LargeBinary),
+    Column("content_hash", LargeBinary, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    UniqueConstraint("sample_hash", "model_key"),
+    Index(None, "subject_hash", "model_key"),
+    Index(None, "model_key", "key"),
+    sqlite_autoincrement=True,
+)
+
+# Apart from the samples, so that backups of the samples alone hold nothing readable.
+sample_keys = Table(
+    "sample_keys",
+    metadata,
+    Column("sample_key", Key, ForeignKey("samples.key"), primary_key=True, autoincrement=False),
+    Column("wrapped_key", LargeBinary, nullable=False),
+)
+
+releases = Table(
+    "releases",
+    metadata,
+    Column("key", Key, primary_key=True),
+    Column("model_key", Key, ForeignKey("models.key"), nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("request_id", String(36)),
+    Column("state", names(ReleaseState), nullable=False),
+    Column("sample_count", BigInteger, nullable=False),
+    Column("solve", Solve, nullable=False),
+    Column("create_time", Instant, nullable=False),
+    Column("destroy_time", Instant),
+    Column("salt", LargeBinary),
+    Column("weights_commitment", LargeBinary),
+    Column("state_commitment", LargeBinary),
+    Column("weights", LargeBinary),
+    UniqueConstraint("model_key", "number"),
+    UniqueConstraint("model_key", "request_id"),
+)
+
+# At most one release of a model serves.
+_serving = releases.c.state == ReleaseState.SERVING
+Index(
+    "ix_releases_serving",
+    releases.c.model_key,
+    unique=True,
+    sqlite_where=_serving,
+    postgresql_where=_serving,
+)
+
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("key", Key, primary_key=True),
+    Column("request_id", String(36), nullable=False, unique=True),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("selection_kind", names(SelectionKind), nullable=False),
+    Column("selection_hashes", LargeBinary, nullable=False),
+    Column("method", names(Method), nullable=False),
+    Column("regulation", String, nullable=False),
+    Column("state", names(ErasureState), nullable=False),
+    Column("state_reason", String, nullable=False),
+    Column("receive_time", Instant, nullable=False),
+    Column("due_time", Instant, nullable=False),
+    Column("complete_time", Instant),
+    Index(None, "state", "due_time"),
+)
+
+erasure_models = Table(
+    "erasure_models",
+    metadata,
+    Column("erasure_key", Key, ForeignKey("erasures.key"), primary_key=True),
+    Column("model_key", Key, ForeignKey("models.key"), primary_key=True),
+    Column("position", BigInteger, nullable=False),
+)
+
+outcomes = Table(
+    "outcomes",
+    metadata,
+    Column("key", Key, primary_key=True),
+    Column("erasure_key", Key, nullable=False),
+    Column("model_key", Key, nullable=False),
+    Column("method", names(Method), nullable=False),
+    Column("erased_samples", BigInteger, nullable=False),
+    Column("release_before", BigInteger),
+    Column("release_after", BigInteger),
+    Column("solve", Solve),
+    Column("bound", Bound, nullable=False),
+    ForeignKeyConstraint(
+        ["erasure_key", "model_key"], ["erasure_models.erasure_key", "erasure_models.model_key"]
+    ),
+    UniqueConstraint("erasure_key", "model_key"),
+)

@@ -1,0 +1,39 @@
+"""Predicts with the release being served."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unlearn_server.domain import Model
+from unlearn_server.ingest import Ingest
+from unlearn_server.ledger.database import Database
+from unlearn_server.workspace import Served, Workspaces
+
+
+class Predictor:
+    """Reads immutable releases; never waits for an erasure."""
+
+    def __init__(self, database: Database, workspaces: Workspaces, ingest: Ingest) -> None:
+        self._database = database
+        self._workspaces = workspaces
+        self._ingest = ingest
+
+    def served(self, model_id: str) -> Served:
+        """The release that answers now; raises MODEL_NOT_FOUND."""
+        return self._workspaces.get(model_id).served(self._database, model_id)
+
+    def input(self, model: Model) -> Literal["image", "features"]:
+        """What the model's core takes."""
+        return self._workspaces.core_of(model).input
+
+    def logits(
+        self, served: Served, contents: Sequence[bytes] | NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """W' psi, shape (n, C), of encoded images or of features (n, d - 1).
+
+        Raises InvalidInputError, with the row, for a sample that the core cannot read.
+        """
+        psi = self._ingest.features(served.model, contents)
+        return served.model.objective.logits(psi, served.weights)

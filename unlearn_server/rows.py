@@ -1,0 +1,100 @@
+"""A sample as it is stored: its own id, its label and its lattice features, sealed as one.
+
+The payload is a little-endian header (label, length of the id), the id in UTF-8, and
+psi as int16. It is authenticated together with its model and the hash of its id, so
+it opens in its own row only.
+"""
+
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection
+
+from unlearn_server.domain import Model, NewSample, Retention, StoredSample
+from unlearn_server.keys import KeyRing
+from unlearn_server.ledger import samples
+from unlearning.forgetting import MixedPrivacyModel
+
+ROWS_AT_ONCE = 2048
+"""Bounds the rows that are decrypted in memory."""
+
+_HEADER = struct.Struct("<iI")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Opened samples: psi (n, d) int16 on the lattice, labels (n,) and whether each is CORE."""
+
+    psi: NDArray[np.int16]
+    labels: NDArray[np.int32]
+    is_core: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, chosen: slice | NDArray[np.bool_]) -> "Rows":
+        return Rows(self.psi[chosen], self.labels[chosen], self.is_core[chosen])
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A checked sample on its way into the database."""
+
+    sample_id: str
+    sample_hash: bytes
+    subject_hash: bytes | None
+    content_hash: bytes
+    label: int
+    retention: Retention
+    psi: NDArray[np.int16]
+
+
+def seal(draft: Draft, model: Model, keys: KeyRing) -> NewSample:
+    """Encrypts a sample for its place in a model."""
+    own_id = draft.sample_id.encode()
+    plaintext = b"".join(
+        (_HEADER.pack(draft.label, len(own_id)), own_id, draft.psi.astype("<i2").tobytes())
+    )
+    payload, wrapped_key = keys.seal(plaintext, _identity(model, draft.sample_hash))
+    return NewSample(
+        sample_hash=draft.sample_hash,
+        subject_hash=draft.subject_hash,
+        content_hash=draft.content_hash,
+        retention=draft.retention,
+        payload=payload,
+        wrapped_key=wrapped_key,
+    )
+
+
+def unseal(stored: Sequence[StoredSample], model: Model, keys: KeyRing) -> Rows:
+    """Decrypts samples; raises DecryptionError if one is not what was stored."""
+    psi = np.empty((len(stored), model.objective.width), np.int16)
+    labels = np.empty(len(stored), np.int32)
+    for i, sample in enumerate(stored):
+        identity = _identity(model, sample.sample_hash)
+        plaintext = keys.unseal(sample.payload, sample.wrapped_key, identity)
+        labels[i], id_length = _HEADER.unpack_from(plaintext)
+        psi[i] = np.frombuffer(plaintext, "<i2", offset=_HEADER.size + id_length)
+    is_core = np.array([sample.retention is Retention.CORE for sample in stored], np.bool_)
+    return Rows(psi, labels, is_core)
+
+
+def stream(conn: Connection, model: Model, keys: KeyRing) -> Iterator[Rows]:
+    """All rows of a model in the order they were added, a bounded number at a time."""
+    for stored in samples.stream(conn, model.key, ROWS_AT_ONCE):
+        yield unseal(stored, model, keys)
+
+
+def rebuild(conn: Connection, model: Model, keys: KeyRing) -> MixedPrivacyModel:
+    """The exact state of a model, recomputed from its stored rows."""
+    state = MixedPrivacyModel(model.objective)
+    for rows in stream(conn, model, keys):
+        state.add(rows.psi, rows.labels, rows.is_core)
+    return state
+
+
+def _identity(model: Model, sample_hash: bytes) -> bytes:
+    return model.model_id.encode() + b"\0" + sample_hash

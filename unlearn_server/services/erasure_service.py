@@ -1,0 +1,238 @@
+"""ErasureService."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from threading import BoundedSemaphore
+
+import grpc
+
+from unlearn.v1 import erasure_pb2, erasure_pb2_grpc
+from unlearn_server.announcements import Announcements
+from unlearn_server.domain import (
+    FINAL_STATES,
+    Erasure,
+    ErasureState,
+    Method,
+    Selection,
+    SelectionKind,
+)
+from unlearn_server.errors import Reason, ServiceError
+from unlearn_server.intake import Intake, Request
+from unlearn_server.keys import KeyRing
+from unlearn_server.ledger import erasures
+from unlearn_server.ledger.database import Database
+from unlearn_server.services import fields, messages
+
+LARGEST_SELECTION = 10_000
+LONGEST_REGULATION = 64
+LARGEST_WATCH = 16
+"""Watchers at a time: each holds a thread of the pool while it waits."""
+
+_ENDS_A_WATCH = FINAL_STATES | {ErasureState.NEEDS_OPERATOR, ErasureState.HELD}
+_LOOK_AGAIN_SECONDS = 1.0
+
+_KINDS = {
+    "subjects": SelectionKind.SUBJECTS,
+    "subject_hashes": SelectionKind.SUBJECTS,
+    "samples": SelectionKind.SAMPLES,
+    "all_user_data": SelectionKind.ALL_USER_DATA,
+}
+
+
+class ErasureService(erasure_pb2_grpc.ErasureServiceServicer):
+    """Takes requests to be forgotten."""
+
+    def __init__(
+        self, database: Database, keys: KeyRing, intake: Intake, changes: Announcements
+    ) -> None:
+        self._database = database
+        self._keys = keys
+        self._intake = intake
+        self._changes = changes
+        self._watchers = BoundedSemaphore(LARGEST_WATCH)
+
+    def CreateErasure(
+        self, request: erasure_pb2.CreateErasureRequest, context: grpc.ServicerContext
+    ) -> erasure_pb2.Erasure:
+        """Accepts a request, durably."""
+        del context
+        parsed = self._parse(request)
+        accept = self._intake.preview if request.validate_only else self._intake.accept
+        return messages.erasure(accept(parsed))
+
+    def GetErasure(
+        self, request: erasure_pb2.GetErasureRequest, context: grpc.ServicerContext
+    ) -> erasure_pb2.Erasure:
+        """Answers an erasure as it stands."""
+        del context
+        return messages.erasure(self._get(fields.erasure_id(request.name)))
+
+    def ListErasures(
+        self, request: erasure_pb2.ListErasuresRequest, context: grpc.ServicerContext
+    ) -> erasure_pb2.ListErasuresResponse:
+        """Lists erasures in order of acceptance."""
+        del context
+        states = sorted({_state(state) for state in request.states})
+        page = fields.Page.of(
+            request.page_size, request.page_token, "+".join(["erasures", *states])
+        )
+        with self._database.read() as conn:
+            found = erasures.page(conn, states, page.after, page.size)
+        return erasure_pb2.ListErasuresResponse(
+            erasures=[messages.erasure(erasure) for erasure in found],
+            next_page_token=page.next_token([erasure.key for erasure in found]),
+        )
+
+    def WatchErasure(
+        self, request: erasure_pb2.WatchErasureRequest, context: grpc.ServicerContext
+    ) -> Iterator[erasure_pb2.Erasure]:
+        """Streams an erasure at once and at each change."""
+        request_id = fields.erasure_id(request.name)
+        if not self._watchers.acquire(blocking=False):
+            message = f"{LARGEST_WATCH} erasures are watched already; try later, or use GetErasure"
+            raise ServiceError(Reason.TOO_MANY_WATCHERS, message, retry_after_seconds=1.0)
+        try:
+            yield from map(messages.erasure, self._changes_of(request_id, context))
+        finally:
+            self._watchers.release()
+
+    def CancelErasure(
+        self, request: erasure_pb2.CancelErasureRequest, context: grpc.ServicerContext
+    ) -> erasure_pb2.Erasure:
+        """Withdraws a request."""
+        del context
+        return messages.erasure(self._intake.cancel(fields.erasure_id(request.name)))
+
+    def RetryErasure(
+        self, request: erasure_pb2.RetryErasureRequest, context: grpc.ServicerContext
+    ) -> erasure_pb2.Erasure:
+        """Sends a request back to the eraser."""
+        del context
+        return messages.erasure(self._intake.retry(fields.erasure_id(request.name)))
+
+    def _get(self, request_id: str) -> Erasure:
+        with self._database.read() as conn:
+            return erasures.get(conn, request_id)
+
+    def _changes_of(self, request_id: str, context: grpc.ServicerContext) -> Iterator[Erasure]:
+        seen = None
+        while context.is_active():
+            heard = self._changes.rings
+            erasure = self._get(request_id)
+            if erasure != seen:
+                yield erasure
+                seen = erasure
+            if erasure.state in _ENDS_A_WATCH:
+                return
+            self._changes.wait(heard, _LOOK_AGAIN_SECONDS)
+
+    def _parse(self, request: erasure_pb2.CreateErasureRequest) -> Request:
+        erasure = request.erasure
+        fields.salt(request.commitment_salt, "commitment_salt")
+        if len(erasure.regulation) > LONGEST_REGULATION:
+            raise fields.invalid(
+                "erasure.regulation", "is too long", 'use a short name such as "gdpr"'
+            )
+        selection = self._selection(erasure.selection)
+        model_ids = tuple(
+            dict.fromkeys(fields.model_id(name, "erasure.models") for name in erasure.models)
+        )
+        if selection.kind is SelectionKind.ALL_USER_DATA and not model_ids:
+            raise fields.invalid("erasure.models", "is empty", "name models with all_user_data")
+        return Request(
+            request_id=fields.request_id(request.request_id),
+            fingerprint=self._fingerprint(request),
+            selection=selection,
+            model_ids=model_ids,
+            method=_method(erasure.method, selection),
+            regulation=erasure.regulation,
+            receive_time=_receive_time(erasure),
+        )
+
+    def _selection(self, selection: erasure_pb2.Selection) -> Selection:
+        by = selection.WhichOneof("by")
+        ids = () if by in {None, "all_user_data"} else tuple(getattr(selection, by).ids)
+        if by is None or not (ids or selection.all_user_data) or not all(ids):
+            message = "erasure.selection: is empty or names an empty id; say what to forget"
+            raise ServiceError(Reason.EMPTY_SELECTION, message, field="erasure.selection")
+        if len(ids) > LARGEST_SELECTION:
+            raise fields.invalid(
+                "erasure.selection", f"has {len(ids)} ids", f"send {LARGEST_SELECTION} a request"
+            )
+        hashes = {
+            "subjects": self._keys.hash_subject,
+            "samples": self._keys.hash_sample,
+            "subject_hashes": _subject_hash,
+        }
+        return Selection(_KINDS[by], tuple(hashes[by](own) for own in dict.fromkeys(ids)))
+
+    def _fingerprint(self, request: erasure_pb2.CreateErasureRequest) -> bytes:
+        """Recognises a repeat by what callers may set."""
+        erasure = request.erasure
+        content = erasure_pb2.CreateErasureRequest(
+            erasure=erasure_pb2.Erasure(
+                selection=erasure.selection,
+                models=erasure.models,
+                method=erasure.method,
+                regulation=erasure.regulation,
+                receive_time=erasure.receive_time if erasure.HasField("receive_time") else None,
+            ),
+            commitment_salt=request.commitment_salt,
+        )
+        return self._keys.hash_content(content.SerializeToString(deterministic=True))
+
+
+def _subject_hash(hexadecimal: str) -> bytes:
+    try:
+        digest = bytes.fromhex(hexadecimal)
+    except ValueError:
+        digest = b""
+    if len(digest) != erasures.HASH_BYTES:
+        raise fields.invalid(
+            "erasure.selection.subject_hashes",
+            "is not a subject's keyed hash",
+            "use the 64 hexadecimal digits that ValuationService gives",
+        )
+    return digest
+
+
+def _state(value: int) -> ErasureState:
+    for state in ErasureState:
+        if erasure_pb2.Erasure.State.Value(state.name) == value:
+            return state
+    raise fields.invalid("states", f"{value} is not a state", "use those of Erasure.State")
+
+
+def _method(value: int, selection: Selection) -> Method:
+    """The method in effect; raises METHOD_NOT_APPLICABLE as the contract says."""
+    match value:
+        case erasure_pb2.Erasure.METHOD_UNSPECIFIED | erasure_pb2.Erasure.EXACT:
+            return Method.EXACT
+        case erasure_pb2.Erasure.NEWTON:
+            raise _not_applicable("NEWTON is for TANGENT models; use EXACT")
+        case erasure_pb2.Erasure.ZERO:
+            if selection.kind is not SelectionKind.ALL_USER_DATA:
+                raise _not_applicable("ZERO forgets all user data; select that, or use EXACT")
+            return Method.ZERO
+    raise fields.invalid("erasure.method", f"{value} is not a method", "use EXACT or ZERO")
+
+
+def _not_applicable(problem: str) -> ServiceError:
+    return ServiceError(
+        Reason.METHOD_NOT_APPLICABLE, f"erasure.method: {problem}", field="erasure.method"
+    )
+
+
+def _receive_time(erasure: erasure_pb2.Erasure) -> datetime:
+    now = datetime.now(UTC)
+    if not erasure.HasField("receive_time"):
+        return now
+    try:
+        received = erasure.receive_time.ToDatetime(UTC)
+    except (ValueError, OverflowError):
+        received = datetime.max.replace(tzinfo=UTC)
+    if received > now:
+        raise fields.invalid(
+            "erasure.receive_time", "is in the future or no time", "say when it was received"
+        )
+    return received

@@ -1,0 +1,137 @@
+"""What is kept in memory of each model: caches of the database, never the truth.
+
+The exact state can be recomputed from the rows at any time, bit for bit. So it is
+never repaired: after any doubt it is dropped, and rebuilt when next needed.
+"""
+
+from dataclasses import dataclass
+from threading import Lock
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection
+
+from unlearn_server import rows
+from unlearn_server.domain import Model, Release
+from unlearn_server.errors import Reason, ServiceError
+from unlearn_server.keys import KeyRing
+from unlearn_server.ledger import models, releases
+from unlearn_server.ledger.database import Database
+from unlearning import cores
+from unlearning.cores import Core
+from unlearning.forgetting import MixedPrivacyModel
+
+
+@dataclass(frozen=True)
+class Served:
+    """An immutable release, ready to predict with; ``release`` is 0 for the core alone."""
+
+    model: Model
+    release: int
+    weights: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, model: Model, release: Release | None) -> "Served":
+        """Decodes a release's weights, shape (d, C); without one they are zero."""
+        shape = (model.objective.width, len(model.objective.classes))
+        if release is None or release.weights is None:
+            return cls(model, 0, np.zeros(shape))
+        integers = np.frombuffer(release.weights, "<i8").reshape(shape)
+        return cls(model, release.number, model.objective.weights(integers))
+
+
+class Workspace:
+    """One model's caches. Whoever changes the model's samples or release holds ``lock``."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self._publishing = Lock()
+        self._served: Served | None = None
+        self._state: MixedPrivacyModel | None = None
+        self._version = 0
+
+    def state(self, conn: Connection, model: Model, keys: KeyRing) -> MixedPrivacyModel:
+        """The exact state at the model's version, rebuilt if it is not the one kept."""
+        if self._state is None or self._version != model.version:
+            self.drop_state()  # before the new one takes its memory
+            self.keep_state(rows.rebuild(conn, model, keys), model.version)
+        assert self._state is not None  # noqa: S101 # kept above
+        return self._state
+
+    def keep_state(self, state: MixedPrivacyModel, version: int) -> None:
+        """Keeps the state that belongs to a committed version of the model."""
+        self._state, self._version = state, version
+
+    def drop_state(self) -> None:
+        """Forgets a state that may not be the database's."""
+        self._state = None
+
+    def publish(self, served: Served) -> None:
+        """Serves a release from now on, unless a later one is served already."""
+        with self._publishing:
+            if self._served is None or served.release >= self._served.release:
+                self._served = served
+
+    def served(self, database: Database, model_id: str) -> Served:
+        """The release to predict with; never waits for an erasure.
+
+        Raises:
+            ServiceError: MODEL_NOT_FOUND.
+        """
+        if self._served is None:
+            with database.read() as conn:
+                model = models.get(conn, model_id)
+                self.publish(Served.of(model, releases.serving(conn, model.key)))
+        assert self._served is not None  # noqa: S101 # published above
+        return self._served
+
+
+class Workspaces:
+    """The workspaces of all models, and the cores that they share."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lock = Lock()
+        self._workspaces: dict[str, Workspace] = {}
+        self._cores: dict[str, Core] = {}
+
+    def get(self, model_id: str) -> Workspace:
+        """A model's workspace; empty if this is the first that is asked of it.
+
+        Raises:
+            ServiceError: MODEL_NOT_FOUND.
+        """
+        workspace = self._workspaces.get(model_id)
+        if workspace is not None:
+            return workspace
+        with self._database.read() as conn:
+            models.get(conn, model_id)
+        with self._lock:
+            return self._workspaces.setdefault(model_id, Workspace())
+
+    def forget(self, model_id: str) -> None:
+        """Frees what is kept of a deleted model."""
+        with self._lock:
+            self._workspaces.pop(model_id, None)
+
+    def core(self, name: str) -> Core:
+        """A core, loaded once; raises InvalidInputError if it is not installed."""
+        with self._lock:
+            if name not in self._cores:
+                self._cores[name] = cores.load(name)
+            return self._cores[name]
+
+    def core_of(self, model: Model) -> Core:
+        """The core that a model was created on.
+
+        Raises:
+            ServiceError: CORE_CHANGED if the installed one is not it.
+        """
+        core = self.core(model.core)
+        if core.digest != model.objective.core_digest:
+            message = (
+                f"core: {model.core} is installed with another digest than the model was "
+                "created on; install the version of that digest"
+            )
+            raise ServiceError(Reason.CORE_CHANGED, message, field="core")
+        return core
