@@ -34,7 +34,7 @@ from unlearn_server.eraser import Eraser
 from unlearn_server.errors import StartupError
 from unlearn_server.ingest import Ingest
 from unlearn_server.intake import Intake
-from unlearn_server.interceptor import RequestInterceptor
+from unlearn_server.interceptor import LARGEST_MESSAGE, RequestInterceptor
 from unlearn_server.keys import KeyRing
 from unlearn_server.ledger import erasures, releases, samples
 from unlearn_server.ledger.database import Database
@@ -47,7 +47,7 @@ from unlearn_server.services.inference_service import InferenceService
 from unlearn_server.services.model_service import ModelService
 from unlearn_server.workspace import Workspaces
 
-LARGEST_MESSAGE = 16 * 2**20
+DATABASE_FILE = "unlearn.db"
 WORKERS = LARGEST_WATCH + 16
 DRAIN_SECONDS = 30.0
 
@@ -102,8 +102,10 @@ def running(options: Options) -> Iterator[Running]:
         _lock(options.data_dir, stack)
         # One pool for all: several of them fighting for the processors are slower than one.
         stack.enter_context(threadpool_limits(os.cpu_count(), user_api="blas"))
-        keys = KeyRing.open(options.data_dir)
-        database = Database.open(f"sqlite:///{options.data_dir / 'unlearn.db'}")
+        file = options.data_dir / DATABASE_FILE
+        # New keys beside an old database would open none of its samples.
+        keys = KeyRing.open(options.data_dir, create=not file.exists())
+        database = Database.open(f"sqlite:///{file}")
         stack.callback(database.close)
         metrics = Metrics(lambda: _snapshot(database))
         to_erase, changes = Announcements(), Announcements()
@@ -167,8 +169,9 @@ def _grpc_server(metrics: Metrics) -> grpc.Server:
         ThreadPoolExecutor(WORKERS, thread_name_prefix="request"),
         interceptors=[RequestInterceptor(metrics)],
         options=[
-            ("grpc.max_receive_message_length", LARGEST_MESSAGE),
-            ("grpc.max_send_message_length", LARGEST_MESSAGE),
+            # Beyond this grpc itself refuses, without an ErrorInfo.
+            ("grpc.max_receive_message_length", 4 * LARGEST_MESSAGE),
+            ("grpc.max_send_message_length", -1),
             ("grpc.so_reuseport", 0),  # a second server must not share the port silently
         ],
     )

@@ -57,6 +57,9 @@ class Eraser:
         self._to_erase = to_erase
         self._changes = changes
         self._stopping = False
+        # Erased pages linger in the write-ahead log until a checkpoint, which a crash or a
+        # reader may have prevented.
+        self._lingers = True
         self._thread = Thread(target=self._run, name="eraser")
 
     def start(self) -> None:
@@ -86,8 +89,8 @@ class Eraser:
         for model_id in model_ids:
             if not self._stopping:
                 self._erase_in(model_id)
-        if model_ids:
-            self._database.checkpoint()
+        if model_ids or self._lingers:
+            self._lingers = not self._database.checkpoint()
 
     def _erase_in(self, model_id: str) -> None:
         workspace = self._workspaces.get(model_id)

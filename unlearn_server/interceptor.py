@@ -29,6 +29,10 @@ from unlearn_server.metrics import Metrics
 from unlearning.errors import UnlearningError
 
 DOMAIN = "unlearn.v1"
+
+LARGEST_MESSAGE = 16 * 2**20
+"""Bytes of one request message."""
+
 REQUEST_ID_HEADER = "x-request-id"
 
 # Hexadecimal, as UUIDs and trace ids are: a name or an address does not fit in.
@@ -63,13 +67,15 @@ class RequestInterceptor(grpc.ServerInterceptor):
         request_id = _request_id(handler_call_details)
         behavior, build = _parts(handler)
 
-        def unary(request: object, context: grpc.ServicerContext) -> object:
-            with self._request(method, request_id, context):
-                return behavior(request, context)
+        check = _check_each if handler.request_streaming else _check_size
 
-        def stream(request: object, context: grpc.ServicerContext) -> Iterator[object]:
+        def unary(request: Any, context: grpc.ServicerContext) -> object:
             with self._request(method, request_id, context):
-                yield from behavior(request, context)
+                return behavior(check(request), context)
+
+        def stream(request: Any, context: grpc.ServicerContext) -> Iterator[object]:
+            with self._request(method, request_id, context):
+                yield from behavior(check(request), context)
 
         wrapped: Handler = build(
             stream if handler.response_streaming else unary,
@@ -89,7 +95,7 @@ class RequestInterceptor(grpc.ServerInterceptor):
         structlog.contextvars.bind_contextvars(request_id=request_id)
         context.set_trailing_metadata(((REQUEST_ID_HEADER, request_id),))
         started = perf_counter()
-        reason = ""
+        code, reason = grpc.StatusCode.UNKNOWN, ""
         try:
             yield
             code = _code(context) or _code_of_silence(context)
@@ -132,6 +138,20 @@ def _parts(handler: Handler) -> tuple[Behavior, Callable[..., Handler]]:
     behavior, build = kinds[bool(handler.request_streaming), bool(handler.response_streaming)]
     assert behavior is not None  # noqa: S101 # grpc sets the one that the two flags name
     return behavior, build
+
+
+def _check_size(request: Any) -> Any:
+    if isinstance(request, Message) and request.ByteSize() > LARGEST_MESSAGE:
+        message = (
+            f"the message has {request.ByteSize()} bytes; send several of at most "
+            f"{LARGEST_MESSAGE} instead"
+        )
+        raise ServiceError(Reason.MESSAGE_TOO_LARGE, message)
+    return request
+
+
+def _check_each(requests: Iterator[Any]) -> Iterator[Any]:
+    return map(_check_size, requests)
 
 
 def _unknown(_requests: Iterator[bytes], _context: grpc.ServicerContext) -> Iterator[bytes]:

@@ -29,14 +29,14 @@ class KeyRing:
         self._hashing = hashing
 
     @classmethod
-    def open(cls, directory: Path) -> "KeyRing":
-        """Reads the two key files of a directory; makes both where there is neither.
+    def open(cls, directory: Path, *, create: bool) -> "KeyRing":
+        """Reads the two key files of a directory; with ``create``, makes both if both are missing.
 
         Raises:
-            StartupError: if only one is there, or one is not 32 bytes, or others may read it.
+            StartupError: if one is missing, or is not 32 bytes, or others may read it.
         """
         paths = (directory / MASTER_FILE, directory / HASHING_FILE)
-        if not any(path.exists() for path in paths):
+        if create and not any(path.exists() for path in paths):
             for path in paths:
                 _create(path)
         master, hashing = (_read(path) for path in paths)

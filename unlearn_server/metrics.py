@@ -59,7 +59,9 @@ class Metrics:
             "request_seconds", "Duration of a request.", REQUEST_BUCKETS, ("method",)
         )
         self.erasure_seconds = self._histogram(
-            "erasure_seconds", "From an erasure's acceptance to its completion.", ERASURE_BUCKETS
+            "erasure_seconds",
+            "From the receipt of an erasure request to its completion.",
+            ERASURE_BUCKETS,
         )
         self.solve_iterations = self._histogram(
             "solve_iterations", "Iterations that a solve took.", ITERATION_BUCKETS

@@ -1,8 +1,8 @@
 """The exact product of the Gram matrix with integers, by float64 GEMMs that never round.
 
-G = 2^w H + D with |D| <= 2^(w-1): two limbs. Then H V and D V are sums of integers
-whose partial sums are at most d max|limb| max|V|, and below 2^53 no GEMM rounds them,
-whatever its order.
+G = H + D, where H is G rounded to multiples of 2^w, so that |D| <= 2^(w-1): two limbs.
+Then H V and D V are sums of multiples of one power of two whose partial sums are at
+most d max|limb| max|V|, and below 2^53 of them no GEMM rounds, whatever its order.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,8 @@ from scipy.linalg import blas
 
 from unlearning.statistics import Statistics
 
-_COLUMNS_AT_ONCE = 128
+_COLUMNS_AT_ONCE = 64
+"""Both limbs of a strip stay in cache, and BLAS wakes no threads for so little."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class GramProduct:
     """Multiplies one state of the statistics, exactly.
 
     Attributes:
-        G: the Gram matrix, lower triangle.
+        G: the Gram matrix, lower triangle, Fortran order.
         shift: w, the bits of the low limb.
         largest: the greatest max|V| whose product is exact.
     """
@@ -39,40 +40,37 @@ class GramProduct:
         return cls(statistics.G, shift, (2**53 - 1) // (len(statistics.G) * limb))
 
     def __call__(self, V: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Returns H V and D V, shape (d, C), exact, with G V = 2^shift H V + D V.
+        """Returns H V and D V, shape (d, C), exact, with G V = H V + D V.
 
         V holds integers of at most ``largest``, shape (d, C), float64.
         """
         d, C = V.shape
         VT = np.asfortranarray(V.T)
-        high, low = np.zeros((C, d), order="F"), np.zeros((C, d), order="F")
+        products = np.zeros((C, d), order="F"), np.zeros((C, d), order="F")
+        scratch = np.empty((2, d * _COLUMNS_AT_ONCE))
         for start in range(0, d, _COLUMNS_AT_ONCE):
-            stop = min(start + _COLUMNS_AT_ONCE, d)
-            limbs = _split(self.G[start:, start:stop], self.shift)
-            for limb, product in zip(limbs, (high, low), strict=True):
-                _multiply(limb, VT, product, start, stop)
-        return high.T, low.T
+            here = slice(start, min(start + _COLUMNS_AT_ONCE, d))
+            below = slice(here.stop, d)
+            for limb, product in zip(self._limbs(here, here, scratch), products, strict=True):
+                blas.dsymm(
+                    1.0, limb, VT[:, here], 1.0, product[:, here], side=1, lower=1, overwrite_c=1
+                )
+            if here.stop == d:
+                break
+            # What is below the diagonal is multiplied a second time as what is right of it.
+            for limb, product in zip(self._limbs(below, here, scratch), products, strict=True):
+                blas.dgemm(1.0, VT[:, below], limb, 1.0, product[:, here], overwrite_c=1)
+                blas.dgemm(1.0, VT[:, here], limb, 1.0, product[:, below], trans_b=1, overwrite_c=1)
+        return products[0].T, products[1].T
 
-
-def _split(
-    strip: NDArray[np.float64], shift: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    high = np.rint(strip * 2.0**-shift)
-    return high, strip - high * 2.0**shift
-
-
-def _multiply(
-    strip: NDArray[np.float64],
-    VT: NDArray[np.float64],
-    product: NDArray[np.float64],
-    start: int,
-    stop: int,
-) -> None:
-    """Adds to V'G what columns start..stop of G's lower triangle and their mirror give."""
-    corner, below = strip[: stop - start], np.asfortranarray(strip[stop - start :])
-    corner = np.asfortranarray(corner + np.tril(corner, -1).T)
-    columns = VT[:, start:stop]
-    blas.dgemm(1.0, columns, corner, 1.0, product[:, start:stop], overwrite_c=1)
-    if len(below):
-        blas.dgemm(1.0, VT[:, stop:], below, 1.0, product[:, start:stop], overwrite_c=1)
-        blas.dgemm(1.0, columns, below, 1.0, product[:, stop:], trans_b=1, overwrite_c=1)
+    def _limbs(
+        self, rows: slice, columns: slice, scratch: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """H and D of a block of G, in Fortran order."""
+        block = self.G[rows, columns]
+        high, low = (part[: block.size].reshape(block.shape, order="F") for part in scratch)
+        rounder = 1.5 * 2.0 ** (52 + self.shift)  # a sum with it has no bit below 2^shift
+        np.add(block, rounder, out=high)
+        np.subtract(high, rounder, out=high)
+        np.subtract(block, high, out=low)
+        return high, low

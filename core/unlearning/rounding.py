@@ -159,7 +159,7 @@ def _subtract_product(
     high, low = product(V)
     terms = (
         np.ldexp(R.astype(np.float64), s),
-        -np.ldexp(high, product.shift + 1),
+        -2.0 * high,
         -2.0 * low,
         -float(ridge) * V,
     )
@@ -167,7 +167,7 @@ def _subtract_product(
     if not (np.abs(sum(terms)) + error < 2.0**62).all():
         return None
     modular = R.view(np.uint64) << np.uint64(s)
-    modular -= _modular(high) << np.uint64(product.shift + 1)
+    modular -= _modular(np.ldexp(high, -product.shift)) << np.uint64(product.shift + 1)
     modular -= _modular(low) << np.uint64(1)
     modular -= _modular(V) * np.uint64(ridge)
     return modular.view(np.int64)

@@ -12,42 +12,42 @@ RING = KeyRing(bytes(range(32)), bytes(range(32, 64)))
 
 @pytest.mark.parametrize("name", [MASTER_FILE, HASHING_FILE])
 def test_makes_keys_that_only_their_owner_may_read(tmp_path: Path, name: str) -> None:
-    KeyRing.open(tmp_path)
+    KeyRing.open(tmp_path, create=True)
     assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
     assert len((tmp_path / name).read_bytes()) == 32
 
 
 def test_opens_the_same_keys_again(tmp_path: Path) -> None:
-    first = KeyRing.open(tmp_path)
+    first = KeyRing.open(tmp_path, create=True)
     payload, wrapped_key = first.seal(b"a cat", b"row")
-    second = KeyRing.open(tmp_path)
+    second = KeyRing.open(tmp_path, create=True)
     assert second.unseal(payload, wrapped_key, b"row") == b"a cat"
     assert second.hash_subject("ada") == first.hash_subject("ada")
 
 
 @pytest.mark.parametrize("name", [MASTER_FILE, HASHING_FILE])
 def test_refuses_half_a_pair(tmp_path: Path, name: str) -> None:
-    KeyRing.open(tmp_path)
+    KeyRing.open(tmp_path, create=True)
     (tmp_path / name).unlink()
     with pytest.raises(StartupError, match=f"^{name}: cannot be read"):
-        KeyRing.open(tmp_path)
+        KeyRing.open(tmp_path, create=True)
     assert not (tmp_path / name).exists()
 
 
 @pytest.mark.parametrize("name", [MASTER_FILE, HASHING_FILE])
 def test_refuses_a_key_of_another_length(tmp_path: Path, name: str) -> None:
-    KeyRing.open(tmp_path)
+    KeyRing.open(tmp_path, create=True)
     (tmp_path / name).write_bytes(b"short")
     with pytest.raises(StartupError, match=f"^{name}: is not 32 bytes"):
-        KeyRing.open(tmp_path)
+        KeyRing.open(tmp_path, create=True)
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
 def test_refuses_a_key_that_others_may_touch(tmp_path: Path, mode: int) -> None:
-    KeyRing.open(tmp_path)
+    KeyRing.open(tmp_path, create=True)
     (tmp_path / MASTER_FILE).chmod(mode)
     with pytest.raises(StartupError, match="chmod 600"):
-        KeyRing.open(tmp_path)
+        KeyRing.open(tmp_path, create=True)
 
 
 @given(plaintext=st.binary(), identity=st.binary())

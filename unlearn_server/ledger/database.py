@@ -28,10 +28,12 @@ _CHECKPOINT_WAIT = 500
 
 # A sample's row is some 2.7 KB: in pages of 8 KB most of each is used. The page size
 # counts only before the file has a journal. The cache holds the indexes' pages that an
-# insert touches, 32 MiB a connection at most.
+# insert touches, 32 MiB a connection at most; hashes fall on them at random, so a longer
+# log (64 MiB) lets a checkpoint write each page once for several inserts.
 _PRAGMAS = (
     "page_size = 8192",
     "cache_size = -32768",
+    "wal_autocheckpoint = 8000",
     f"busy_timeout = {_WRITE_WAIT}",
     "journal_mode = WAL",
     "synchronous = FULL",

@@ -35,7 +35,7 @@ BATCH = 8
 
 Kernels choose their order of summation by shape: only at one fixed shape does an image
 get the same bits alone as among others. Eight is where throughput on two cores levels
-off, at twice the latency of a pass over a single image.
+off; one image alone takes about twice as long as in a batch of one.
 """
 
 HEAD = "head"

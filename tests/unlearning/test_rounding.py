@@ -1,0 +1,425 @@
+"""Correct rounding against rational arithmetic, whatever the inverse and however near a tie."""
+
+from collections.abc import Callable
+from fractions import Fraction
+from itertools import count
+from math import isqrt, sqrt
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from unlearning import rounding
+from unlearning.errors import CapacityError, NotSolvableError
+from unlearning.factor import ApproximateInverse, Cholesky
+from unlearning.lattice import TARGETS
+from unlearning.limbs import GramProduct
+from unlearning.objective import GRID_BITS, Objective
+from unlearning.reference import gram_and_moments, rational_solution, rounded_solution
+from unlearning.rounding import Solution, solve
+from unlearning.statistics import Statistics
+
+StatisticsOf = Callable[..., Statistics]
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+FEATURE, TARGET = 2**14, 2**18
+
+
+class Inverse:
+    """An inverse that does as it is told."""
+
+    def __init__(self, answer: Callable[[Floats], Floats]) -> None:
+        self.solve = answer
+
+
+def residual_of(psi: Integers, t: Integers, ridge: int, weights: Integers) -> list[Any]:
+    """2^g 2B - A W in Python's integers."""
+    G, B = gram_and_moments(psi, t)
+    W = weights.astype(object)
+    return ((2 * B << GRID_BITS) - 2 * G.dot(W) - ridge * W).tolist()
+
+
+@st.composite
+def rows(draw: st.DrawFn, largest_width: int = 4) -> tuple[Integers, Integers]:
+    """Few rows of any magnitude, some of whose columns or rows may be duplicates."""
+    d, n = draw(st.integers(1, largest_width)), draw(st.integers(0, 6))
+    classes = draw(st.integers(1, 3))
+    entries = st.one_of(
+        st.integers(-2, 2), st.integers(-FEATURE, FEATURE), st.sampled_from([FEATURE, -FEATURE])
+    )
+    goals = st.one_of(
+        st.just(0), st.integers(-TARGET, TARGET), st.sampled_from([1, TARGET, -TARGET])
+    )
+    psi = draw(st.lists(entries, min_size=n * d, max_size=n * d))
+    t = draw(st.lists(goals, min_size=n * classes, max_size=n * classes))
+    psi, t = np.array(psi, np.int64).reshape(n, d), np.array(t, np.int64).reshape(n, classes)
+    if n and draw(st.booleans()):
+        psi[:, draw(st.integers(0, d - 1))] = psi[:, draw(st.integers(0, d - 1))]
+        psi[draw(st.integers(0, n - 1))] = psi[draw(st.integers(0, n - 1))]
+    return psi, t
+
+
+RIDGES = st.one_of(
+    st.sampled_from([1, 3, 2**20 + 1, 2**52 + 1]), st.integers(0, 2**40).map(lambda r: 2 * r + 1)
+)
+
+
+def scaled_up(
+    statistics_of: StatisticsOf, psi: Integers, t: Integers, ridge: int, spare: int
+) -> tuple[Statistics, Integers, Integers]:
+    """As many copies as fit, less 4^spare, and the rows whose sums are the same."""
+    squares = int((psi**2).sum()) + int((t**2).max(initial=1))
+    for power in range((53 - squares.bit_length()) // 2, -1, -1):
+        statistics = statistics_of(psi, t, ridge, copies=4**power)
+        try:
+            statistics.check_capacity(psi[:0], t[:0])
+        except CapacityError:
+            continue
+        power = max(0, power - spare)
+        return statistics_of(psi, t, ridge, 4**power), psi << power, t << power
+    assume(condition=False)
+    raise AssertionError
+
+
+@given(problem=rows(), ridge=RIDGES, spare=st.sampled_from([0, 0, 1, 5, 26]))
+@settings(deadline=None, max_examples=200)
+def test_weights_are_the_rational_optimum_rounded_and_the_residual_is_theirs(
+    statistics_of: StatisticsOf, problem: tuple[Integers, Integers], ridge: int, spare: int
+) -> None:
+    statistics, psi, t = scaled_up(statistics_of, *problem, ridge, spare)
+    solution = solve(statistics, Cholesky(statistics))
+    assert solution.weights.tolist() == rounded_solution(psi, t, ridge).tolist()
+    assert solution.residual.tolist() == residual_of(psi, t, ridge, solution.weights)
+
+
+@pytest.mark.parametrize("ridge", [1, 2**30 + 1])
+def test_an_ill_conditioned_dozen_of_features_is_rounded_correctly(
+    statistics_of: StatisticsOf, ridge: int
+) -> None:
+    rng = np.random.default_rng(3)
+    psi = rng.integers(-FEATURE, FEATURE, (30, 12))
+    psi[:, 6:] = psi[:, :6] + rng.integers(-1, 2, (30, 6))
+    t = rng.integers(-TARGET // 16, TARGET // 16, (30, 2))
+    statistics = statistics_of(psi, t, ridge)
+    weights = solve(statistics, Cholesky(statistics)).weights
+    assert (weights == rounded_solution(psi, t, ridge)).all()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("ridge", [2**13 + 1, 2**30 + 1, 2**50 + 1])
+def test_a_wide_problem_with_a_known_optimum_is_rounded_correctly(
+    statistics_of: StatisticsOf, ridge: int, threads: int
+) -> None:
+    d, goal = 300, 60_000
+    psi = np.random.default_rng(d).integers(-FEATURE, FEATURE, (1, d), endpoint=True)
+    squares = int((psi**2).sum())
+    copies = min(((ridge << 40) - ridge) // (2 * squares), 2**22)
+    with threadpool_limits(threads, "blas"):
+        statistics = statistics_of(psi, [[goal, -1]], ridge, copies)
+        statistics.check_capacity(psi[:0], np.zeros((0, 2), np.int64))
+        weights = solve(statistics, Cholesky(statistics)).weights
+    # Sherman and Morrison: A = 2 copies psi psi' + L I
+    unit = Fraction(2 * copies << GRID_BITS, ridge + 2 * copies * squares)
+    expected = [[round(unit * int(p) * t) for t in (goal, -1)] for p in psi[0]]
+    assert weights.tolist() == expected
+
+
+def test_no_rows_and_no_targets_give_zero(statistics_of: StatisticsOf) -> None:
+    empty = Statistics(3, 2, 1)
+    targetless = statistics_of([[FEATURE, 1, -3]], [[0, 0]], 1)
+    for statistics in (empty, targetless):
+        solution = solve(statistics, Cholesky(statistics))
+        assert not solution.weights.any()
+        assert not solution.residual.any()
+
+
+def near_tie(
+    statistics_of: StatisticsOf, ridge: int, copies: int, side: int
+) -> tuple[Statistics, Fraction]:
+    """A single weight as near a half-integer as any can be, and its exact value.
+
+    The weight is 2^31 B / A, and is k + 1/2 + side / 2A where 2^31 B = (A + side) / 2 mod A.
+    """
+    A = 2 * (copies * FEATURE**2 + 1) + ridge
+    B = (A + side) // 2 * pow(2 ** (GRID_BITS + 1), -1, A) % A
+    B -= A if 2 * B > A else 0
+    high, low = divmod(B, FEATURE)
+    each, more = divmod(high, copies)
+    statistics = statistics_of([[FEATURE]], [[each]], ridge, copies - more)
+    statistics.merge(statistics_of([[FEATURE]], [[each + 1]], ridge, more))
+    statistics.add(np.array([[1]]), np.array([[low]]))
+    assert int(statistics.B[0, 0]) == B
+    return statistics, Fraction(B << (GRID_BITS + 1), A)
+
+
+@pytest.mark.parametrize("side", [1, -1])
+@pytest.mark.parametrize(
+    ("ridge", "copies"), [(1, 1), (3, 77), (1, 2**11 - 1), (2**14 + 1, 2**24), (2**45 + 1, 2**20)]
+)
+def test_the_nearest_ties_are_rounded_correctly(
+    statistics_of: StatisticsOf, ridge: int, copies: int, side: int
+) -> None:
+    statistics, exact = near_tie(statistics_of, ridge, copies, side)
+    distance = exact % 1 - Fraction(1, 2)
+    A = 2 * int(statistics.G[0, 0]) + ridge
+    assert distance == Fraction(side, 2 * A)
+    assert solve(statistics, Cholesky(statistics)).weights.tolist() == [[round(exact)]]
+
+
+def test_a_tie_nearer_than_60_bits_show_takes_longer_integers(
+    statistics_of: StatisticsOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached: list[tuple[int, np.dtype[Any]]] = []
+    proven = rounding._proven
+
+    def watched(now: Any, ridge: int) -> Any:
+        reached.append((now.f, now.T.dtype))
+        return proven(now, ridge)
+
+    monkeypatch.setattr(rounding, "_proven", watched)
+    for side in (1, -1):
+        statistics, exact = near_tie(statistics_of, 1, 2**11 - 1, side)
+        assert solve(statistics, Cholesky(statistics)).weights.tolist() == [[round(exact)]]
+        f, dtype = reached[-1]
+        assert f > 60
+        assert dtype == object
+
+
+@given(copies=st.integers(1, 2**11 - 1), ridge=st.integers(0, 2**20), side=st.sampled_from([1, -1]))
+@settings(deadline=None, max_examples=60)
+def test_a_near_tie_beside_other_features_is_rounded_correctly(
+    statistics_of: StatisticsOf, copies: int, ridge: int, side: int
+) -> None:
+    ridge = 2 * ridge + 1
+    tie, exact = near_tie(statistics_of, ridge, copies, side)
+    beside = np.array([[0, 5, FEATURE], [0, -FEATURE, FEATURE - 1], [0, 3, 3]])
+    goals = np.array([[1, 7], [TARGET, -5], [2, 2]])
+    statistics = Statistics(3, 2, ridge)
+    statistics.add(beside, goals)
+    statistics.G[0, 0], statistics.B[0, 1] = tie.G[0, 0], tie.B[0, 0]
+    expected = rounded_solution(beside, goals, ridge)
+    expected[0, 1] = round(exact)
+    weights = solve(statistics, Cholesky(statistics)).weights
+    assert weights.tolist() == expected.tolist()
+
+
+def test_an_even_ridge_allows_ties_which_are_refused(statistics_of: StatisticsOf) -> None:
+    even = 2**32 - 2 * FEATURE**2  # A = 2^32 and the weight is B / 2
+    statistics = statistics_of([[FEATURE]], [[0]], even)
+    statistics.B[0, 0] = 1
+    with pytest.raises(NotSolvableError, match="no proof"):
+        solve(statistics, Cholesky(statistics))
+
+
+def solved_or_refused(statistics: Statistics, inverse: ApproximateInverse) -> Solution | None:
+    try:
+        return solve(statistics, inverse)
+    except NotSolvableError:
+        return None
+
+
+@pytest.mark.parametrize("ridge", [2**10 + 1, 2**29 + 1])
+@pytest.mark.parametrize("history", ["erased", "added"])
+def test_a_stale_inverse_gives_the_same_bits_or_none(
+    statistics_of: StatisticsOf, ridge: int, history: str
+) -> None:
+    rng = np.random.default_rng(11)
+    psi = rng.integers(-FEATURE, FEATURE, (40, 5))
+    t = rng.integers(-TARGET, TARGET, (40, 2))
+    now, steps = (40, range(1, 40)) if history == "added" else (20, range(40, 20, -1))
+    expected = rounded_solution(psi[:now], t[:now], ridge)
+    statistics = statistics_of(psi[:now], t[:now], ridge)
+    solved = []
+    for held in steps:
+        solution = solved_or_refused(
+            statistics, Cholesky(statistics_of(psi[:held], t[:held], ridge))
+        )
+        assert solution is None or (solution.weights == expected).all()
+        solved.append(solution is not None)
+    assert solved[-1]  # a single row's difference is no reason to refuse
+
+
+def test_how_stale_an_inverse_was_cannot_be_told_from_the_residual(
+    statistics_of: StatisticsOf,
+) -> None:
+    rng = np.random.default_rng(12)
+    psi, t = rng.integers(-FEATURE, FEATURE, (60, 4)), rng.integers(-TARGET, TARGET, (60, 1))
+    statistics = statistics_of(psi[:40], t[:40], 2**29 + 1)
+    stale = [Cholesky(statistics_of(psi[:held], t[:held], 2**29 + 1)) for held in (40, 45, 60)]
+    solutions = [solve(statistics, inverse) for inverse in stale]
+    assert len({solution.steps for solution in solutions}) > 1
+    assert len({solution.residual.tobytes() for solution in solutions}) == 1
+    assert len({solution.weights.tobytes() for solution in solutions}) == 1
+
+
+def garbage(kind: str, good: Cholesky, d: int) -> Inverse:
+    rng = np.random.default_rng(5)
+    matrix = rng.normal(size=(d, d))
+    orthogonal = np.linalg.qr(matrix)[0]
+    calls = count()
+    answers: dict[str, Callable[[Floats], Floats]] = {
+        "zero": np.zeros_like,
+        "negated": lambda R: -good.solve(R),
+        "doubled": lambda R: 2 * good.solve(R),
+        "nearly doubled": lambda R: 1.99 * good.solve(R),
+        "halved": lambda R: good.solve(R) / 2,
+        "scaled by 2^40": lambda R: good.solve(R) * 2.0**40,
+        "scaled by 2^-40": lambda R: good.solve(R) * 2.0**-40,
+        "scaled by 2^-1000": lambda R: good.solve(R) * 2.0**-1000,
+        "nan": lambda R: np.full_like(R, np.nan),
+        "one nan": lambda R: np.where(np.arange(d)[:, None] == 0, np.nan, good.solve(R)),
+        "infinite": lambda R: np.full_like(R, np.inf),
+        "largest float": lambda R: np.full_like(R, np.finfo(float).max),
+        "least float": lambda R: np.full_like(R, 5e-324),
+        "constant": np.ones_like,
+        "identity": lambda R: R,
+        "random": lambda R: matrix @ R,
+        "random each time": lambda R: rng.normal(size=R.shape) * np.abs(R).max(),
+        "random and small": lambda R: matrix @ R * 2.0**-50,
+        "rotated": lambda R: orthogonal @ good.solve(R),
+        "rows reversed": lambda R: good.solve(R)[::-1],
+        "one feature forgotten": lambda R: np.where(np.arange(d)[:, None], good.solve(R), 0.0),
+        "half precision": lambda R: np.ldexp(np.rint(np.ldexp(good.solve(R), 4)), -4),
+        "noisy": lambda R: good.solve(R) * rng.uniform(0.7, 1.3, R.shape),
+        "zero at first": lambda R: good.solve(R) * (next(calls) > 0),
+        "wrong at first": lambda R: good.solve(R) * (1 if next(calls) > 1 else 3),
+        "negated every third time": lambda R: good.solve(R) * (-1 if next(calls) % 3 == 1 else 1),
+        "zero in the end": lambda R: good.solve(R) * (next(calls) < 2),
+    }
+    return Inverse(answers[kind])
+
+
+KINDS = [
+    "zero", "negated", "doubled", "nearly doubled", "halved", "scaled by 2^40", "scaled by 2^-40",
+    "scaled by 2^-1000", "nan", "one nan", "infinite", "largest float", "least float", "constant",
+    "identity", "random", "random each time", "random and small", "rotated", "rows reversed",
+    "one feature forgotten", "half precision", "noisy", "zero at first", "wrong at first",
+    "negated every third time", "zero in the end",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("ridge", [1, 2**20 + 1, 2**40 + 1])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_wrong_inverse_gives_the_same_bits_or_none(
+    statistics_of: StatisticsOf, kind: str, ridge: int
+) -> None:
+    rng = np.random.default_rng(9)
+    for d, copies in ((1, 1), (3, 1), (3, 4**3)):
+        psi, t = rng.integers(-FEATURE, FEATURE, (5, d)), rng.integers(-999, 999, (5, 2))
+        t[0] |= 1
+        statistics = statistics_of(psi, t, ridge, copies)
+        statistics.check_capacity(psi[:0], t[:0])
+        expected = solve(statistics, Cholesky(statistics))
+        scale = isqrt(copies)
+        assert (expected.weights == rounded_solution(psi * scale, t * scale, ridge)).all()
+        solution = solved_or_refused(statistics, garbage(kind, Cholesky(statistics), d))
+        assert solution is None or (solution.weights == expected.weights).all()
+        assert solution is None or (solution.residual == expected.residual).all()
+
+
+@given(
+    problem=rows(3),
+    ridge=RIDGES,
+    answers=st.lists(st.floats(width=32), min_size=9, max_size=9),
+    exponent=st.integers(-60, 60),
+)
+@settings(deadline=None, max_examples=200)
+def test_any_matrix_for_an_inverse_gives_the_same_bits_or_none(
+    statistics_of: StatisticsOf,
+    problem: tuple[Integers, Integers],
+    ridge: int,
+    answers: list[float],
+    exponent: int,
+) -> None:
+    psi, t = problem
+    d = psi.shape[1]
+    matrix = np.array(answers).reshape(3, 3)[:d, :d] * 2.0**exponent
+    statistics = statistics_of(psi, t, ridge)
+
+    def answer(R: Floats) -> Floats:
+        with np.errstate(all="ignore"):
+            return np.asarray(matrix @ R)
+
+    solution = solved_or_refused(statistics, Inverse(answer))
+    expected = rounded_solution(psi, t, ridge)
+    assert solution is None or solution.weights.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("kind", ["zero", "doubled", "nan", "infinite", "constant", "one nan"])
+def test_an_inverse_that_gains_no_digit_is_refused(statistics_of: StatisticsOf, kind: str) -> None:
+    statistics = statistics_of([[FEATURE, 3], [1, FEATURE]], [[TARGET], [77]], 3)
+    with pytest.raises(NotSolvableError):
+        solve(statistics, garbage(kind, Cholesky(statistics), 2))
+
+
+@pytest.mark.parametrize("excess", [0, 1])
+def test_a_product_that_would_round_is_not_used(statistics_of: StatisticsOf, excess: int) -> None:
+    statistics = statistics_of([[1, 1]], [[0]], 1)
+    product = GramProduct.of(statistics)
+    V = np.array([[float(product.largest + excess)], [0.0]])
+    R = rounding._subtract_product(np.zeros((2, 1), np.int64), 0, V, product, 1)
+    assert (R is None) == bool(excess)
+
+
+@given(
+    R=st.lists(st.integers(-(2**62), 2**62), min_size=2, max_size=2),
+    V=st.lists(st.integers(-(2**40), 2**40), min_size=2, max_size=2),
+    s=st.integers(0, 30),
+    ridge=st.integers(0, 2**52).map(lambda half: 2 * half + 1),
+    copies=st.integers(1, 2**24),
+)
+@settings(deadline=None)
+def test_a_residual_step_is_exact_or_refused_and_refused_only_beyond_61_bits(
+    statistics_of: StatisticsOf, R: list[int], V: list[int], s: int, ridge: int, copies: int
+) -> None:
+    statistics = statistics_of([[FEATURE, 1], [3, -FEATURE]], [[0], [0]], ridge, copies)
+    product = GramProduct.of(statistics)
+    V = [max(-product.largest, min(v, product.largest)) for v in V]
+    G = [[int(statistics.G[max(a, b), min(a, b)]) for b in range(2)] for a in range(2)]
+    exact = [
+        (R[a] << s) - 2 * sum(G[a][b] * V[b] for b in range(2)) - ridge * V[a] for a in range(2)
+    ]
+    given_R, given_V = np.array(R)[:, None], np.array(V, np.float64)[:, None]
+    result = rounding._subtract_product(given_R, s, given_V, product, ridge)
+    if result is not None:
+        assert result[:, 0].tolist() == exact
+    else:
+        terms = [
+            (abs(R[a]) << s) + 4 * sum(abs(G[a][b] * V[b]) for b in range(2)) + ridge * abs(V[a])
+            for a in range(2)
+        ]
+        assert any(
+            abs(value) + total / 2**49 >= 2**62 for value, total in zip(exact, terms, strict=True)
+        )
+
+
+@given(problem=rows(3), ridge=st.floats(-27, 20))
+@settings(deadline=None, max_examples=60)
+def test_the_report_gives_the_rational_gradient_and_bounds_the_rational_distance(
+    statistics_of: StatisticsOf,
+    objective_of: Callable[..., Objective],
+    problem: tuple[Integers, Integers],
+    ridge: float,
+) -> None:
+    psi, t = problem
+    objective = objective_of(width=psi.shape[1], classes=t.shape[1], ridge=2.0**ridge)
+    solution = solve(*(lambda s: (s, Cholesky(s)))(statistics_of(psi, t, objective.ridge)))
+    report = solution.report(objective)
+
+    real = np.vectorize(Fraction, otypes=[object])
+    rows, goals = psi * real(objective.features.step), t * real(TARGETS.step)
+    weights = real(objective.weights(solution.weights))
+    lam = Fraction(objective.ridge, 2) * Fraction(objective.features.step) ** 2
+    gradient = rows.T.dot(rows.dot(weights) - goals) + lam * weights
+    assert report.gradient_norm == pytest.approx(sqrt((gradient**2).sum()), rel=1e-6)
+
+    unit = Fraction(TARGETS.step) / Fraction(objective.features.step)
+    optimum = rational_solution(psi, t, objective.ridge) * unit
+    assert Fraction(report.distance_bound) ** 2 >= ((weights - optimum) ** 2).sum()
+    assert report.correctly_rounded
+    assert report.solver == "exact"
