@@ -67,6 +67,12 @@ class Objective:
     ) -> Self:
         """Takes real units; raises InvalidInputError, naming the field, if one cannot be used."""
         _check_classes(classes)
+        if width > LARGEST_WIDTH:
+            raise InvalidInputError(
+                "user_weights.feature_map",
+                f"is {width} wide",
+                f"choose one of at most {LARGEST_WIDTH} features",
+            )
         _check_range("user_weights.feature_bound", feature_bound, 1.0, LARGEST_BOUND)
         _check_range("user_weights.label_scale", label_scale, *LABEL_SCALES)
         step = feature_lattice(feature_bound).step

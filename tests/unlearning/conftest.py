@@ -15,9 +15,11 @@ Rows = list[list[int]] | NDArray[np.integer[Any]]
 
 @pytest.fixture(scope="session")
 def objective_of() -> Callable[..., Objective]:
-    """An objective of a given width and number of classes; anything else can be overridden."""
+    """An objective in real units, whose fields can be overridden."""
 
-    def make(width: int = 3, classes: int = 2, **overrides: Any) -> Objective:
+    def make(width: int = 3, classes: int | tuple[str, ...] = 2, **overrides: Any) -> Objective:
+        if isinstance(classes, int):
+            classes = tuple(f"class {c}" for c in range(classes))
         values: dict[str, Any] = {
             "core_digest": "0f" * 32,
             "feature_map": "pooled",
@@ -25,7 +27,7 @@ def objective_of() -> Callable[..., Objective]:
             "feature_bound": 1.0,
             "ridge": 1.0,
             "label_scale": 15.0,
-            "classes": tuple(f"class {c}" for c in range(classes)),
+            "classes": classes,
         }
         return Objective.create(**{**values, **overrides})
 

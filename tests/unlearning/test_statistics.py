@@ -101,8 +101,9 @@ def test_a_copy_changes_on_its_own(statistics_of: StatisticsOf, bits: Bits) -> N
 @pytest.fixture(scope="module")
 def wide() -> tuple[Integers, Integers]:
     rng = np.random.default_rng(7)
-    psi = rng.integers(-FEATURE, FEATURE, (3000, 301), endpoint=True)
-    return psi | 1, rng.integers(-(2**9), 2**9, (3000, 4))
+    psi = rng.integers(-(2**10), 2**10, (3000, 301))
+    psi[:, 0] = rng.integers(-FEATURE, FEATURE, 3000, endpoint=True)
+    return psi, rng.integers(-(2**9), 2**9, (3000, 4))
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -110,7 +111,7 @@ def test_any_number_of_threads_gives_the_integer_sums(
     statistics_of: StatisticsOf, wide: tuple[Integers, Integers], threads: int
 ) -> None:
     psi, t = wide
-    copies = 2**14 - 1  # G reaches 2^52
+    copies = 2**15 - 1  # G reaches 2^52
     with threadpool_limits(threads, "blas"):
         statistics = statistics_of(psi[:1500], t[:1500], 2**50 + 1, copies)
         statistics.add(psi, t)

