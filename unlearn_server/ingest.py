@@ -85,13 +85,14 @@ class Ingest:
             model = models.get(conn, model_id)
             new = _unknown(conn, model, hashed)
         _check_labels(model, new)
+        added = 0
         if new:
             try:
                 psi = self.features(model, [sample.arrival.content for sample in new])
             except InvalidInputError as error:
                 raise _at_row(error, new) from error
-            self._commit(model_id, new, psi)
-        return len(new), len(arrivals) - len(new)
+            added = self._commit(model_id, new, psi)
+        return added, len(arrivals) - added
 
     def _hash(self, arrivals: Sequence[Arrival]) -> list[_Hashed]:
         return [
@@ -104,7 +105,8 @@ class Ingest:
             for row, arrival in enumerate(arrivals)
         ]
 
-    def _commit(self, model_id: str, new: list[_Hashed], psi: NDArray[np.int16]) -> None:
+    def _commit(self, model_id: str, new: list[_Hashed], psi: NDArray[np.int16]) -> int:
+        """Stores those that are still new, and returns how many those are."""
         workspace = self._workspaces.get(model_id)
         with workspace.lock:
             with self._database.read() as conn:
@@ -113,6 +115,8 @@ class Ingest:
                 still_new = {sample.row for sample in _unknown(conn, model, new)}
                 state = workspace.state(conn, model, self._keys)
             chosen = [i for i, sample in enumerate(new) if sample.row in still_new]
+            if not chosen:
+                return 0
             new, psi = [new[i] for i in chosen], psi[chosen]
             labels = np.array([sample.arrival.label for sample in new], np.int32)
             is_core = np.array([s.arrival.retention is Retention.CORE for s in new], np.bool_)
@@ -127,6 +131,7 @@ class Ingest:
             workspace.drop_state()  # kept again only once it has the rows that are committed
             state.add(psi, labels, is_core)
             workspace.keep_state(state, model.version)
+            return len(new)
 
     def _draft(self, sample: _Hashed, psi: NDArray[np.int16]) -> rows.Draft:
         arrival = sample.arrival

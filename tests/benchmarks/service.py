@@ -37,7 +37,7 @@ def _samples(data: Data) -> Iterator[Sample]:
         yield Sample(
             sample_id=f"sample {i}",
             subject_id=f"subject {i}",
-            features=Features(values=row),
+            features=Features(values=row.tolist()),
             label=int(label),
         )
 

@@ -359,7 +359,7 @@ def test_any_history_of_adding_erasing_and_restarting_leaves_what_remains_would_
         run_state_machine_as_test(
             lambda: Machine(world, truth_of),
             settings=settings(
-                max_examples=20,
+                max_examples=15,
                 stateful_step_count=15,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),

@@ -27,7 +27,7 @@ def _user_weights(ctx: click.Context, option: click.Parameter, text: str | None)
     example="""\
 unlearn models create pets --core efficientnet-lite0 --class cat --class dog
 unlearn models create pets --core efficientnet-lite0 --class cat --class dog \\
-  --user-weights '{"noiseScale": 0.01}' --minimum-cohort 10"""
+  --user-weights '{"featureMap": "large"}' --minimum-cohort 10"""
 )
 @click.argument("model")
 @click.option("--core", required=True, help="The pretrained network it stands on.")
