@@ -10,7 +10,7 @@ install: .venv/.installed
 	touch $@
 
 demo: install
-	$(PY) clients/demo.py
+	$(PY) clients/demo
 
 test: install
 	$(PY) -m pytest

@@ -109,6 +109,7 @@ def running(options: Options) -> Iterator[Running]:
         stack.callback(database.close)
         metrics = Metrics(lambda: _snapshot(database))
         to_erase, changes = Announcements(), Announcements()
+        draining = Event()
         workspaces = Workspaces(database)
         eraser = Eraser(database, keys, workspaces, metrics, to_erase, changes)
         ingest = Ingest(database, keys, workspaces)
@@ -124,7 +125,9 @@ def running(options: Options) -> Iterator[Running]:
         )
         erasure_pb2_grpc.add_ErasureServiceServicer_to_server(
             # The methods that it lacks answer UNIMPLEMENTED, as the generated class has them.
-            ErasureService(database, keys, Intake(database, to_erase, changes), changes),  # type: ignore[abstract]
+            ErasureService(  # type: ignore[abstract]
+                database, keys, Intake(database, to_erase, changes), changes, draining
+            ),
             server,
         )
         audit_pb2_grpc.add_AuditServiceServicer_to_server(
@@ -145,6 +148,9 @@ def running(options: Options) -> Iterator[Running]:
         stack.callback(eraser.stop)
         server.start()
         stack.callback(lambda: server.stop(DRAIN_SECONDS).wait())
+        # Watchers would keep the server up to the last second, for nothing.
+        stack.callback(changes.ring)
+        stack.callback(draining.set)
         stack.callback(status.enter_graceful_shutdown)
         yield Running(port, metrics_port)
 

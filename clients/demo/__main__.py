@@ -26,6 +26,9 @@ PICTURE = Path("demo.png")
 PATIENCE = 300.0
 """Seconds a call may take: a busy machine is no failure."""
 
+INTERRUPTED = 130
+"""The exit status that shells know Ctrl-C by."""
+
 
 def main() -> int:
     """Runs the demo; the exit status."""
@@ -37,6 +40,9 @@ def main() -> int:
     except (ServerError, StoryError, UnlearnError) as error:
         console.print(f"demo: {error}", style="bold red", markup=False)
         return 1
+    except KeyboardInterrupt:
+        console.print("demo: stopped; the server too")
+        return INTERRUPTED
     report.show(console, story, len(digits.unseen))
     if story.failed:
         return 1

@@ -39,6 +39,11 @@ class GramProduct:
         limb = max(1 << shift >> 1, (entries >> shift) + 1)
         return cls(statistics.G, shift, (2**53 - 1) // (len(statistics.G) * limb))
 
+    @property
+    def bits(self) -> int:
+        """All integers below 2^bits are at most ``largest``."""
+        return self.largest.bit_length() - 1
+
     def __call__(self, V: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Returns H V and D V, shape (d, C), exact, with G V = H V + D V.
 

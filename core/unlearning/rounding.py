@@ -22,8 +22,9 @@ sum in float64, with a bound on its error, must confirm at every step: without t
 guard a wrapped R passes for a small one.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from math import frexp, inf, isfinite
+from math import frexp, inf
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -124,12 +125,12 @@ def _start(statistics: Statistics) -> _Expansion:
 def _refine(
     now: _Expansion, product: GramProduct, ridge: int, inverse: ApproximateInverse
 ) -> _Expansion:
-    """Gains digits: as many as V may have exactly, fewer if R would leave 64 bits."""
+    """Gains digits: as many as one product takes, fewer if R would leave 64 bits."""
     X = inverse.solve(now.R.astype(np.float64))
     largest = float(np.abs(X).max())
-    if not isfinite(largest):
-        raise NotSolvableError("the approximate inverse gave a value that is not finite")
-    bits = min(product.largest.bit_length() - 1 - frexp(largest)[1], _LARGEST_STEP)
+    if not largest < 2.0**52:  # nor is a NaN
+        raise NotSolvableError("the approximate inverse gave a value that no weight can have")
+    bits = min(max(product.bits - frexp(largest)[1], 1), _LARGEST_STEP)
     if now.f < 0:
         bits = min(bits, -now.f)  # stop at the grid, where W is taken
     for s in range(bits, 0, -1):
@@ -154,23 +155,33 @@ def _subtract_product(
     R: NDArray[np.int64], s: int, V: NDArray[np.float64], product: GramProduct, ridge: int
 ) -> NDArray[np.int64] | None:
     """2^s R - A V, exact, or None where it cannot be shown to stay within 62 bits."""
-    if np.abs(V).max(initial=0.0) > product.largest:
+    if not np.abs(V).max(initial=0.0) < 2.0**53:
         return None
-    high, low = product(V)
-    terms = (
-        np.ldexp(R.astype(np.float64), s),
-        -2.0 * high,
-        -2.0 * low,
-        -float(ridge) * V,
-    )
+    terms = [np.ldexp(R.astype(np.float64), s), -float(ridge) * V]
+    modular = R.view(np.uint64) << np.uint64(s)
+    modular -= _modular(V) * np.uint64(ridge)
+    for power, digits in _digits(V, product):
+        high, low = product(digits)
+        terms += [-np.ldexp(high, power + 1), -np.ldexp(low, power + 1)]
+        high = np.ldexp(high, -product.shift)
+        modular -= _modular(high) << np.uint64(power + product.shift + 1)
+        modular -= _modular(low) << np.uint64(power + 1)
     error = 2.0**-50 * sum(np.abs(term) for term in terms)
     if not (np.abs(sum(terms)) + error < 2.0**62).all():
         return None
-    modular = R.view(np.uint64) << np.uint64(s)
-    modular -= _modular(np.ldexp(high, -product.shift)) << np.uint64(product.shift + 1)
-    modular -= _modular(low) << np.uint64(1)
-    modular -= _modular(V) * np.uint64(ridge)
     return modular.view(np.int64)
+
+
+def _digits(
+    V: NDArray[np.float64], product: GramProduct
+) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    """V = sum 2^power digits, with digits whose product is exact; as a rule, V alone."""
+    power = 0
+    while np.abs(V).max(initial=0.0) > product.largest:
+        higher = np.rint(np.ldexp(V, -product.bits))
+        yield power, V - np.ldexp(higher, product.bits)
+        V, power = higher, power + product.bits
+    yield power, V
 
 
 def _modular(integers: NDArray[np.float64]) -> NDArray[np.uint64]:
@@ -196,11 +207,10 @@ def _residual_at(
     weights: NDArray[np.int64], now: _Expansion, product: GramProduct, ridge: int
 ) -> NDArray[np.int64]:
     """2^g 2B - A weights, from the residual of W, which is as a rule but a few digits off."""
-    residual, rest = now.R_W, (weights - now.W).astype(np.float64)
-    while rest.any():
-        digits = np.clip(rest, -product.largest, product.largest)
-        exact = _subtract_product(residual, 0, digits, product, ridge)
-        if exact is None:
-            raise NotSolvableError("the residual of the rounded weights leaves 62 bits")
-        residual, rest = exact, rest - digits
+    rest = (weights - now.W).astype(np.float64)
+    if not rest.any():
+        return now.R_W
+    residual = _subtract_product(now.R_W, 0, rest, product, ridge)
+    if residual is None:
+        raise NotSolvableError("the residual of the rounded weights leaves 62 bits")
     return residual

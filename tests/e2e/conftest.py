@@ -141,8 +141,11 @@ class Process:
 
     def terminate(self) -> int:
         """SIGTERM; the exit code."""
-        self._process.send_signal(signal.SIGTERM)
+        self.ask_to_stop()
         return self.wait()
+
+    def ask_to_stop(self) -> None:
+        self._process.send_signal(signal.SIGTERM)
 
     def wait(self) -> int:
         return self._process.wait(PATIENCE)
@@ -180,10 +183,13 @@ def refusal() -> Callable[..., Refusal]:
     """Calls, and answers how the call was refused."""
 
     def refusal(method: Callable[..., Any], request: object) -> Refusal:
-        with pytest.raises(grpc.RpcError) as caught:
+        def call() -> None:
             answer = method(request, timeout=PATIENCE)
             if isinstance(answer, grpc.RpcContext):  # a stream fails when it is read
-                list(answer)  # type: ignore[call-overload]
+                list(answer)
+
+        with pytest.raises(grpc.RpcError) as caught:
+            call()
         error = caught.value
         info, bad = ErrorInfo(), BadRequest()
         status = rpc_status.from_call(error)
@@ -240,9 +246,7 @@ class Filled(Protocol):
 def filled(server: Server, fresh_id: Callable[[], str]) -> Filled:
     """A new model on features:3 with these samples, released unless told; its id."""
 
-    def filled(
-        samples: Iterable[Sample], *, release: bool = True, minimum_cohort: int = 0
-    ) -> str:
+    def filled(samples: Iterable[Sample], *, release: bool = True, minimum_cohort: int = 0) -> str:
         model_id = fresh_id()
         server.client.create_model(model_id, "features:3", CLASSES, minimum_cohort=minimum_cohort)
         server.client.add_samples(model_id, samples)

@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 
 from unlearn.v1.erasure_pb2 import CreateErasureRequest, Erasure, WatchErasureRequest
-from unlearn_client import Selection
+from unlearn.v1.model_pb2 import AddSamplesRequest
+from unlearn_client import Selection, UnlearnError
+from unlearn_server.errors import StartupError
 
 CLASSES = ["cat", "dog", "bird"]
 SALT = bytes(range(32))
 KILLS = 4
-SUBJECTS = 120
+SUBJECTS = 150
 
 
 class Sender(Thread):
@@ -43,7 +45,7 @@ class Sender(Thread):
             try:
                 answer = self._server.erasures.CreateErasure(self.left[0], timeout=10)
             except (grpc.RpcError, ValueError):  # ValueError: its channel was closed
-                self._up.wait(0.01)
+                sleep(0.01)
                 continue
             self.acknowledged.append(answer.name)
             del self.left[0]
@@ -54,6 +56,10 @@ def ask_for(subject, models):
     return CreateErasureRequest(request_id=str(uuid4()), erasure=erasure)
 
 
+def message_of(samples):
+    return AddSamplesRequest(model="models/m", samples=samples)
+
+
 @pytest.fixture
 def samples(make_sample):
     core = [make_sample(f"c{i}", d=4) for i in range(10)]
@@ -61,7 +67,9 @@ def samples(make_sample):
     return core + people
 
 
-def test_a_server_killed_at_any_moment_does_each_acknowledged_erasure_exactly_once(start, samples):
+def test_a_server_killed_at_any_moment_does_each_acknowledged_erasure_exactly_once(
+    start, samples, wait_until
+):
     rng = random.Random()  # any moment; there is no seed for the kernel's part in it
     requests = [
         ask_for(f"p{i}", ["models/a", "models/b"] if i % 3 else ["models/b"])
@@ -78,7 +86,9 @@ def test_a_server_killed_at_any_moment_does_each_acknowledged_erasure_exactly_on
     for _ in range(KILLS):
         with process.asked() as server:
             sender.resume(server)
-            sleep(rng.uniform(0.05, 0.4))
+            enough = len(sender.acknowledged) + rng.randint(1, 20)
+            wait_until(lambda enough=enough: len(sender.acknowledged) >= enough)
+            sleep(rng.uniform(0, 0.02))
             process.kill()
         process = start()
     with process.asked() as server:
@@ -113,9 +123,7 @@ def test_samples_and_releases_whose_answers_were_lost_are_sent_again_and_counted
     with process.asked() as server:
         server.client.create_model("m", "features:4", CLASSES)
         calls = [
-            server.models.AddSamples.future(
-                iter([type_of_message(samples[i : i + 10])]), timeout=60
-            )
+            server.models.AddSamples.future(iter([message_of(samples[i : i + 10])]), timeout=60)
             for i in range(0, len(samples), 10)
         ]
         while not any(call.done() for call in calls):
@@ -132,12 +140,6 @@ def test_samples_and_releases_whose_answers_were_lost_are_sent_again_and_counted
         assert server.client.audit_model("m").consistent
 
 
-def type_of_message(samples):
-    from unlearn.v1.model_pb2 import AddSamplesRequest
-
-    return AddSamplesRequest(model="models/m", samples=samples)
-
-
 def test_a_second_server_on_the_same_data_is_turned_away(start):
     with start().asked() as server:
         second = start()
@@ -151,7 +153,7 @@ def test_sigterm_lets_requests_finish_and_exits_with_0(start, samples):
     process = start()
     with process.asked() as server:
         server.client.create_model("m", "features:4", CLASSES)
-        messages = iter([type_of_message([sample]) for sample in samples])
+        messages = iter([message_of([sample]) for sample in samples])
         first, sent = next(messages), Event()
 
         def slowly():
@@ -162,7 +164,7 @@ def test_sigterm_lets_requests_finish_and_exits_with_0(start, samples):
         call = server.models.AddSamples.future(slowly(), timeout=60)
         while server.client.get_model("m").sample_count == 0:
             sleep(0.01)
-        process._process.terminate()
+        process.ask_to_stop()
         while '"draining"' not in process.said:
             sleep(0.01)
         sent.set()
@@ -185,7 +187,8 @@ def test_watchers_do_not_hold_up_a_shutdown(start, samples):
         assert process.terminate() == 0
         with pytest.raises(grpc.RpcError) as ended:
             next(stream)
-        assert ended.value.code() is grpc.StatusCode.UNAVAILABLE  # so clients come again
+        told = UnlearnError.from_rpc_error(ended.value)  # not cut off by the end of patience
+        assert (told.code, told.reason) == (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN")
     with start().asked() as server:
         assert server.client.get_erasure(waiting.name) == waiting
 
@@ -198,33 +201,33 @@ def test_a_database_of_a_newer_version_is_refused(start, tmp_path):
         database.execute("UPDATE alembic_version SET version_num = 'f999'")
     refused = start()
     assert refused.wait() == 1
-    assert refused.said.startswith("unlearn-server: the database was written by a newer version")
+    last = refused.said.splitlines()[-1]
+    assert last.startswith("unlearn-server: the database was written by a newer version")
+    assert "Traceback" not in refused.said
     with closing(sqlite3.connect(tmp_path / "data" / "unlearn.db")) as database:
         assert database.execute("SELECT * FROM alembic_version").fetchall() == [("f999",)]
 
 
-@pytest.mark.parametrize("lost", [["master.key"], ["id-hashing.key"], ["master.key", "id-hashing.key"]])
-def test_no_key_is_made_anew_beside_old_data(start, tmp_path, lost):
+@pytest.mark.parametrize(
+    "lost", [["master.key"], ["id-hashing.key"], ["master.key", "id-hashing.key"]]
+)
+def test_no_key_is_made_anew_beside_old_data(open_server, tmp_path, lost):
     """With new keys, requests to erase would match nothing and be called done."""
-    process = start()
-    process.port()
-    assert process.terminate() == 0
+    with open_server(tmp_path):
+        pass
     for name in lost:
-        (tmp_path / "data" / name).unlink()
-    refused = start()
-    assert refused.wait() == 1
-    assert refused.said.startswith(f"unlearn-server: {lost[0]}: cannot be read")
-    assert not any((tmp_path / "data" / name).exists() for name in lost)
+        (tmp_path / name).unlink()
+    with pytest.raises(StartupError, match=f"{lost[0]}: cannot be read"), open_server(tmp_path):
+        pass
+    assert not any((tmp_path / name).exists() for name in lost)
 
 
-def test_keys_that_others_may_read_are_refused(start, tmp_path):
-    process = start()
-    process.port()
-    assert process.terminate() == 0
-    (tmp_path / "data" / "master.key").chmod(0o644)
-    refused = start()
-    assert refused.wait() == 1
-    assert "chmod 600" in refused.said
+def test_keys_that_others_may_read_are_refused(open_server, tmp_path):
+    with open_server(tmp_path):
+        pass
+    (tmp_path / "master.key").chmod(0o644)
+    with pytest.raises(StartupError, match="chmod 600"), open_server(tmp_path):
+        pass
 
 
 def test_what_the_server_writes_is_for_its_owner_only(start, tmp_path, samples):
@@ -243,7 +246,7 @@ def test_the_log_names_no_person_no_sample_and_no_feature(start, make_sample):
     with process.asked() as server:
         server.client.create_model("m", "features:4", CLASSES)
         server.client.add_samples("m", [secret])
-        with pytest.raises(Exception, match="SAMPLE_EXISTS"):
+        with pytest.raises(UnlearnError, match="SAMPLE_EXISTS"):
             server.client.add_samples("m", [make_sample("sample-7d1f", "ada@example.org", d=4)])
         server.client.create_release("m")
         server.client.predict("m", features=np.array([secret.features.values], np.float32))

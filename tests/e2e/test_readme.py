@@ -35,18 +35,28 @@ def test_the_commands_and_the_python_by_hand_work_in_order(tmp_path, address):
         "UNLEARN_ADDRESS": address,
         "UNLEARN_METRICS_ADDRESS": "localhost:0",
     }
-    server = subprocess.Popen(serve.split(), cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
+    server = subprocess.Popen(
+        serve.split(), cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL
+    )
     try:
         wait = f"until unlearn models list; do kill -0 {server.pid} || exit 9; sleep 0.1; done\n"
         shell = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", wait + commands],
-            cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False,
+            ["/bin/bash", "-euo", "pipefail", "-c", wait + commands],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
         assert shell.returncode == 0, shell.stderr
         assert "SUCCEEDED" in shell.stdout
         client = subprocess.run(
             [sys.executable, "-c", python.replace("localhost:50051", address)],
-            capture_output=True, text=True, timeout=60, check=False,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
         assert client.returncode == 0, client.stderr
     finally:

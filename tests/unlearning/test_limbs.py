@@ -13,7 +13,7 @@ from unlearning.statistics import Statistics
 
 Floats = NDArray[np.float64]
 WIDTHS = [1, 2, 63, 64, 65, 128, 257]  # columns go through in blocks of 64
-DIAGONALS = [0, 1, 2, 3, 2**26 - 1, 2**45 + 1, 2**52 - 1, 2**53 - 1]
+DIAGONALS = [0, 1, 2, 3, 4, 2**26 - 1, 2**26, 2**45 + 1, 2**52 - 1, 2**52, 2**53 - 1]
 
 
 def product_of(lower: Floats) -> GramProduct:

@@ -357,29 +357,78 @@ def test_an_inverse_that_gains_no_digit_is_refused(statistics_of: StatisticsOf, 
         solve(statistics, garbage(kind, Cholesky(statistics), 2))
 
 
-@pytest.mark.parametrize("excess", [0, 1])
-def test_a_product_that_would_round_is_not_used(statistics_of: StatisticsOf, excess: int) -> None:
-    statistics = statistics_of([[1, 1]], [[0]], 1)
+def test_a_weight_wider_than_one_exact_product_is_solved(statistics_of: StatisticsOf) -> None:
+    d, ridge, goal = 256, 2**13 + 1, TARGET
+    constant, rare = np.zeros((2, 1, d), np.int64)
+    constant[0, -1], rare[0, 0] = FEATURE, 1
+    statistics = statistics_of(constant, [[0]], ridge, 2**24)
+    statistics.merge(statistics_of(rare, [[goal]], ridge, 2**13))
+    statistics.check_capacity(constant[:0], np.zeros((0, 1), np.int64))
+    exact = Fraction(goal * 2**13 << (GRID_BITS + 1), 2 * 2**13 + ridge)
+    assert exact / 2**GRID_BITS * 2 > GramProduct.of(statistics).largest / 2
+    solution = solve(statistics, Cholesky(statistics))
+    assert solution.weights[:, 0].tolist() == [round(exact)] + [0] * (d - 1)
+
+
+@pytest.mark.parametrize("times", [1, 2, 3, 64])
+def test_a_step_wider_than_one_exact_product_is_exact(
+    statistics_of: StatisticsOf, times: int
+) -> None:
+    d, s, ridge = 129, 30, 2**30 + 1
+    statistics = statistics_of(
+        np.ones((1, d), int), np.zeros((1, 1), int), ridge, 2**42 - 2**21 + 1
+    )
     product = GramProduct.of(statistics)
-    V = np.array([[float(product.largest + excess)], [0.0]])
-    R = rounding._subtract_product(np.zeros((2, 1), np.int64), 0, V, product, 1)
-    assert (R is None) == bool(excess)
+    v = times * product.largest - times % 2  # what it adds up to needs more than 53 bits
+    true = (2 * d * int(statistics.G[0, 0]) + ridge) * v
+    R = np.full((d, 1), true >> s)
+    result = rounding._subtract_product(R, s, np.full((d, 1), float(v)), product, ridge)
+    assert result is not None
+    assert set(result.ravel().tolist()) == {((true >> s) << s) - true}
+
+
+def test_integers_that_float64_may_have_rounded_are_not_used(statistics_of: StatisticsOf) -> None:
+    product = GramProduct.of(statistics_of([[0]], [[0]], 1))
+    for V, used in ((2.0**53 - 1, True), (2.0**53, False)):
+        R = np.array([[2**53]])
+        result = rounding._subtract_product(R, 0, np.array([[V]]), product, 1)
+        assert (result is not None) == used
+
+
+def test_the_distance_is_bounded_by_the_length_of_the_residual_not_its_largest_entry() -> None:
+    d, f, ridge = 4, 14, 2**30 + 1
+    A = (2**33 + ridge * np.eye(d, dtype=np.int64)).astype(object)  # 2G is constant
+    inverse = np.linalg.inv(A.astype(float))
+    largest = 1000 * ridge
+    # A^-1 R has an entry half as large again as max|R| / L, and shorter than ||R|| / L.
+    error = np.rint(inverse @ np.array([largest, -largest, -largest, -largest])).astype(np.int64)
+    T = np.array([2 ** (f - 1) + 100, 0, 0, 0])[:, None] - error[:, None]
+    R = A.dot(error[:, None].astype(object)).astype(np.int64)
+    zeros = np.zeros((d, 1), np.int64)
+    state = rounding._Expansion(zeros, zeros, T, R, f)
+    # 2^g W* is 1/2 + 100 / 2^f in the first entry, so rounds to 1, but T says 0.
+    assert (int(T[0, 0]) + 2 ** (f - 1)) >> f == 0
+    assert int(np.abs(R).max()) / ridge < abs(int(T[0, 0]) - 2 ** (f - 1))
+    assert rounding._proven(state, ridge) is None
 
 
 @given(
     R=st.lists(st.integers(-(2**62), 2**62), min_size=2, max_size=2),
-    V=st.lists(st.integers(-(2**40), 2**40), min_size=2, max_size=2),
+    V=st.lists(
+        st.one_of(st.integers(-(2**20), 2**20), st.integers(1 - 2**53, 2**53 - 1)),
+        min_size=2,
+        max_size=2,
+    ),
     s=st.integers(0, 30),
     ridge=st.integers(0, 2**52).map(lambda half: 2 * half + 1),
     copies=st.integers(1, 2**24),
 )
 @settings(deadline=None)
-def test_a_residual_step_is_exact_or_refused_and_refused_only_beyond_61_bits(
+def test_a_residual_step_is_exact_or_refused_and_refused_only_beyond_62_bits(
     statistics_of: StatisticsOf, R: list[int], V: list[int], s: int, ridge: int, copies: int
 ) -> None:
     statistics = statistics_of([[FEATURE, 1], [3, -FEATURE]], [[0], [0]], ridge, copies)
     product = GramProduct.of(statistics)
-    V = [max(-product.largest, min(v, product.largest)) for v in V]
     G = [[int(statistics.G[max(a, b), min(a, b)]) for b in range(2)] for a in range(2)]
     exact = [
         (R[a] << s) - 2 * sum(G[a][b] * V[b] for b in range(2)) - ridge * V[a] for a in range(2)

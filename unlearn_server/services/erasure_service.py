@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from threading import BoundedSemaphore
+from threading import BoundedSemaphore, Event
 
 import grpc
 
@@ -43,12 +43,18 @@ class ErasureService(erasure_pb2_grpc.ErasureServiceServicer):
     """Takes requests to be forgotten."""
 
     def __init__(
-        self, database: Database, keys: KeyRing, intake: Intake, changes: Announcements
+        self,
+        database: Database,
+        keys: KeyRing,
+        intake: Intake,
+        changes: Announcements,
+        draining: Event,
     ) -> None:
         self._database = database
         self._keys = keys
         self._intake = intake
         self._changes = changes
+        self._draining = draining
         self._watchers = BoundedSemaphore(LARGEST_WATCH)
 
     def CreateErasure(
@@ -124,6 +130,9 @@ class ErasureService(erasure_pb2_grpc.ErasureServiceServicer):
                 seen = erasure
             if erasure.state in _ENDS_A_WATCH:
                 return
+            if self._draining.is_set():
+                message = "the server is going down; the erasure goes on when it is back"
+                raise ServiceError(Reason.SHUTTING_DOWN, message, retry_after_seconds=1.0)
             self._changes.wait(heard, _LOOK_AGAIN_SECONDS)
 
     def _parse(self, request: erasure_pb2.CreateErasureRequest) -> Request:
