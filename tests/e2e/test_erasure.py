@@ -84,6 +84,18 @@ def test_exact_of_everyone_is_zero_bit_for_bit(server, filled, six, erase):
     assert by_zero.outcomes[0].solve.solver == by_exact.outcomes[0].solve.solver == "core"
 
 
+def test_zero_serves_the_core_samples_of_its_own_time(server, filled, six, erase, make_sample):
+    """W_c is kept ready; it must not be the one of an earlier erasure."""
+    model_id, more = filled(six), make_sample("late-core")
+    for new in ([], [more, six[2]], [six[2]]):  # a user again each time, CORE once
+        server.client.add_samples(model_id, new)
+        erase(Selection.all_user_data(), model_id, method=Erasure.ZERO)
+    core_alone = filled([*six[:2], more])
+    audits = [server.client.audit_model(name, SALT) for name in (model_id, core_alone)]
+    assert audits[0] == audits[1]
+    assert audits[0].consistent
+
+
 def test_the_weights_after_are_the_rational_optimum_of_what_remains(
     server, filled, six, erase, truth_of
 ):

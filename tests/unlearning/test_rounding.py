@@ -379,7 +379,7 @@ def test_a_step_wider_than_one_exact_product_is_exact(
         np.ones((1, d), int), np.zeros((1, 1), int), ridge, 2**42 - 2**21 + 1
     )
     product = GramProduct.of(statistics)
-    v = times * product.largest - times % 2  # what it adds up to needs more than 53 bits
+    v = times * product.largest - 1 | 1  # beyond the largest, a sum of more than 53 bits
     true = (2 * d * int(statistics.G[0, 0]) + ridge) * v
     R = np.full((d, 1), true >> s)
     result = rounding._subtract_product(R, s, np.full((d, 1), float(v)), product, ridge)
