@@ -78,7 +78,6 @@ class Eraser:
             try:
                 self.erase_open()
             except Exception:
-                # Nothing is lost: what is open stays in the database.
                 _log.exception("the eraser could not go on and will look again")
             self._to_erase.wait(heard, LOOK_AGAIN_SECONDS)
 
@@ -88,9 +87,17 @@ class Eraser:
             model_ids = erasures.models_with_open(conn)
         for model_id in model_ids:
             if not self._stopping:
-                self._erase_in(model_id)
+                self._look_after(model_id)
         if model_ids or self._lingers:
             self._lingers = not self._database.checkpoint()
+
+    def _look_after(self, model_id: str) -> None:
+        """Keeps one model's trouble from the others."""
+        try:
+            self._erase_in(model_id)
+        except Exception:
+            # Nothing is lost: what is open stays in the database.
+            _log.exception("a model's erasures could not go on", model=model_id)
 
     def _erase_in(self, model_id: str) -> None:
         workspace = self._workspaces.get(model_id)
@@ -172,14 +179,14 @@ class Eraser:
 
 
 def _ready(conn: Connection, model: Model, waiting: Sequence[Erasure]) -> Sequence[Erasure]:
-    """All that wait, or none while they are fewer subjects than the minimum cohort."""
+    """All that wait; while they are fewer subjects than the minimum cohort, those without one."""
     last_call = datetime.now(UTC) + deadlines.LAST_CALL
     if model.minimum_cohort <= 1 or any(erasure.due_time <= last_call for erasure in waiting):
         return waiting
-    subjects: set[bytes] = set()
-    for erasure in waiting:
-        subjects |= samples.subjects_matching(conn, model.key, erasure.selection)
-    return waiting if len(subjects) >= model.minimum_cohort else ()
+    matching = [samples.subjects_matching(conn, model.key, e.selection) for e in waiting]
+    if len(set().union(*matching)) >= model.minimum_cohort:
+        return waiting
+    return [erasure for erasure, subjects in zip(waiting, matching, strict=True) if not subjects]
 
 
 def _outcome(
@@ -199,5 +206,5 @@ def _outcome(
         release_before=first.number if first else None,
         release_after=after.number if after else None,
         solve=after.solve if after else None,
-        bound=exact_bound(len(removal.subjects)),
+        bound=exact_bound(len(removal.subjects) if erased else 0),
     )

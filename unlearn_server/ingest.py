@@ -91,7 +91,7 @@ class Ingest:
                 psi = self.features(model, [sample.arrival.content for sample in new])
             except InvalidInputError as error:
                 raise _at_row(error, new) from error
-            added = self._commit(model_id, new, psi)
+            added = self._commit(model, new, psi)
         return added, len(arrivals) - added
 
     def _hash(self, arrivals: Sequence[Arrival]) -> list[_Hashed]:
@@ -105,19 +105,20 @@ class Ingest:
             for row, arrival in enumerate(arrivals)
         ]
 
-    def _commit(self, model_id: str, new: list[_Hashed], psi: NDArray[np.int16]) -> int:
+    def _commit(self, seen: Model, new: list[_Hashed], psi: NDArray[np.int16]) -> int:
         """Stores those that are still new, and returns how many those are."""
-        workspace = self._workspaces.get(model_id)
+        workspace = self._workspaces.get(seen.model_id)
         with workspace.lock:
             with self._database.read() as conn:
-                model = models.get(conn, model_id)
-                # Another call may have added some of them while features were computed.
-                still_new = {sample.row for sample in _unknown(conn, model, new)}
+                model = models.get(conn, seen.model_id)
+                if model.version != seen.version:
+                    # Another call may have added some of them while features were computed.
+                    still_new = {sample.row for sample in _unknown(conn, model, new)}
+                    chosen = [i for i, sample in enumerate(new) if sample.row in still_new]
+                    new, psi = [new[i] for i in chosen], psi[chosen]
                 state = workspace.state(conn, model, self._keys)
-            chosen = [i for i, sample in enumerate(new) if sample.row in still_new]
-            if not chosen:
+            if not new:
                 return 0
-            new, psi = [new[i] for i in chosen], psi[chosen]
             labels = np.array([sample.arrival.label for sample in new], np.int32)
             is_core = np.array([s.arrival.retention is Retention.CORE for s in new], np.bool_)
             state.check_capacity(psi, labels)
@@ -127,7 +128,7 @@ class Ingest:
             ]
             with self._database.write() as conn:
                 samples.insert(conn, model.key, sealed)
-                model = models.get(conn, model_id)
+                model = models.get(conn, model.model_id)
             workspace.drop_state()  # kept again only once it has the rows that are committed
             state.add(psi, labels, is_core)
             workspace.keep_state(state, model.version)

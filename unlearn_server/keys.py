@@ -30,15 +30,16 @@ class KeyRing:
 
     @classmethod
     def open(cls, directory: Path, *, create: bool) -> "KeyRing":
-        """Reads the two key files of a directory; with ``create``, makes both if both are missing.
+        """Reads the two key files of a directory; with ``create``, makes what is missing.
 
         Raises:
             StartupError: if one is missing, or is not 32 bytes, or others may read it.
         """
         paths = (directory / MASTER_FILE, directory / HASHING_FILE)
-        if create and not any(path.exists() for path in paths):
+        if create:
             for path in paths:
-                _create(path)
+                if not path.exists():
+                    _create(path)
         master, hashing = (_read(path) for path in paths)
         return cls(master, hashing)
 

@@ -29,8 +29,10 @@ class Lattice:
 
     def round(self, values: ArrayLike) -> NDArray[np.int64]:
         """Nearest lattice points of finite ``values``, clipped to the limit, as integers."""
-        scaled = np.asarray(values, np.float64) / self.step
-        return np.clip(np.rint(scaled), -self.limit, self.limit).astype(np.int64)
+        # Dividing by a power of two and rounding are exact in float32 too.
+        bound = self.limit * self.step
+        scaled = np.clip(values, -bound, bound) / np.float32(self.step)
+        return np.rint(scaled).astype(np.int64)
 
 
 def feature_lattice(bound: float) -> Lattice:

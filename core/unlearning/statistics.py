@@ -95,8 +95,7 @@ class Statistics:
 
     def _limit_reached(self, psi: _Rows, t: _Rows) -> str | None:
         diagonal = self.G.diagonal().astype(np.int64)
-        for rows, _ in _blocks(psi, t):
-            diagonal += np.square(rows).sum(axis=0).astype(np.int64)
+        diagonal += np.einsum("ij,ij->j", psi, psi, dtype=np.int64)
         trace, largest = sum(map(int, diagonal)), int(diagonal.max())
         target_squares = int((self.target_squares + np.square(t, dtype=np.int64).sum(axis=0)).max())
         norm = 2 * trace + self.ridge  # bounds ||A||_2

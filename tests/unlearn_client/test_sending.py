@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from unlearn.v1.model_pb2 import Features, Sample
 from unlearn_client import SampleFileError, UnlearnError
-from unlearn_client.models import MESSAGES_PER_STREAM
 from unlearn_client.packing import MAX_BATCH_BYTES, MAX_BATCH_SAMPLES, pack_samples
 from unlearn_client.tensors import feature_tensors, image_tensors
 
@@ -22,7 +21,7 @@ def sample(number: int, size: int = 10) -> Sample:
 
 
 @settings(max_examples=40)
-@given(st.lists(st.sampled_from([0, 1, 127, 128, 4000, 2**19 - 20, 2**19, 2**20, 3 * 2**20])))
+@given(st.lists(st.sampled_from([0, 1, 127, 128, 4000, 2**19, 2**20, 3 * 2**20, 2**22])))
 def test_packing_keeps_limits_and_order(sizes):
     samples = [sample(number, size) for number, size in enumerate(sizes)]
     messages = list(pack_samples("models/pets", samples))
@@ -41,7 +40,7 @@ def test_packing_fills_messages(count):
 
 
 def test_adding_reports_what_was_stored(client, book):
-    count, told = MAX_BATCH_SAMPLES * MESSAGES_PER_STREAM + 1, []
+    count, told = MAX_BATCH_SAMPLES + 1, []
     added = client.add_samples("pets", map(sample, range(count)), told.append)
     assert added.added == count
     assert told == [count - 1, count]
@@ -60,9 +59,8 @@ def test_an_error_of_the_samples_themselves_passes_through(client):
 
 
 def test_a_refused_sample_is_located_among_all(client, book, failure):
-    where = {"message": "1", "sample": "7"}
+    where = {"message": "0", "sample": "7"}
     invalid = failure(grpc.StatusCode.INVALID_ARGUMENT, "odd", "SAMPLE_INVALID", where)
-    per_stream = MAX_BATCH_SAMPLES * MESSAGES_PER_STREAM
     told = []
 
     def progress(count: int) -> None:
@@ -70,9 +68,9 @@ def test_a_refused_sample_is_located_among_all(client, book, failure):
         book.failures["AddSamples"] = [invalid]
 
     with pytest.raises(UnlearnError) as raised:
-        client.add_samples("pets", map(sample, range(2 * per_stream)), progress)
-    assert told == [per_stream]
-    assert raised.value.metadata["position"] == str(per_stream + MAX_BATCH_SAMPLES + 7)
+        client.add_samples("pets", map(sample, range(3 * MAX_BATCH_SAMPLES)), progress)
+    assert told == [MAX_BATCH_SAMPLES, 2 * MAX_BATCH_SAMPLES][: len(told)]
+    assert raised.value.metadata["position"] == str(len(told) * MAX_BATCH_SAMPLES + 7)
 
 
 def test_predicting_images(client, book):
@@ -140,5 +138,5 @@ def test_feature_tensors_keep_the_limit_and_the_rows(rows, width):
 
 
 def test_a_sample_of_features_is_packed_by_its_bytes():
-    samples = [Sample(features=Features(values=[1.0] * 1281), label=0)] * 300
-    assert [len(m.samples) for m in pack_samples("m", samples)] == [204, 96]
+    samples = [Sample(features=Features(values=[1.0] * 4096), label=0)] * 300
+    assert [len(m.samples) for m in pack_samples("m", samples)] == [255, 45]

@@ -30,7 +30,7 @@ def test_refuses_half_a_pair(tmp_path: Path, name: str) -> None:
     KeyRing.open(tmp_path, create=True)
     (tmp_path / name).unlink()
     with pytest.raises(StartupError, match=f"^{name}: cannot be read"):
-        KeyRing.open(tmp_path, create=True)
+        KeyRing.open(tmp_path, create=False)
     assert not (tmp_path / name).exists()
 
 

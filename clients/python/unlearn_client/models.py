@@ -1,11 +1,11 @@
 """ModelService: a model's life, from its creation on a core to its deletion."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from contextlib import suppress
+from itertools import chain
 from uuid import uuid4
 
 from unlearn.v1.model_pb2 import (
-    AddSamplesRequest,
     AddSamplesResponse,
     CreateModelRequest,
     CreateReleaseRequest,
@@ -24,9 +24,9 @@ from unlearn_client.names import model_id as bare_id
 from unlearn_client.names import model_name, release_name
 from unlearn_client.packing import pack_samples
 
-# Each message is a transaction of its own, so cutting the stream costs nothing; it
-# gives long uploads a deadline that means something, and progress that is true.
-MESSAGES_PER_STREAM = 4
+# Each message is a transaction of its own, so a stream for each costs nothing. It gives
+# long uploads a deadline that means something, and progress that is true.
+_Answer = Callable[[], AddSamplesResponse]
 
 
 class ModelCalls(Connection):
@@ -113,23 +113,19 @@ class ModelCalls(Connection):
                 ``metadata["position"]`` is its place in ``samples``, from 0.
         """
         total = AddSamplesResponse()
-        messages = pack_samples(model_name(model), samples)
-        # Taken here, not by gRPC's thread, which would swallow an exception of theirs.
-        while stream := list(islice(messages, MESSAGES_PER_STREAM)):
-            response = self._add_stream(stream, total.added + total.unchanged)
-            total.added += response.added
-            total.unchanged += response.unchanged
-            if progress:
-                progress(total.added + total.unchanged)
+        answer: _Answer | None = None
+        # The next message is packed while the server works on the one before.
+        for message in chain(pack_samples(model_name(model), samples), [None]):
+            if answer:
+                response = _located(answer, total.added + total.unchanged)
+                total.added += response.added
+                total.unchanged += response.unchanged
+                if progress:
+                    progress(total.added + total.unchanged)
+            if message:
+                call = self._models.AddSamples.future(iter([message]), timeout=self._timeout)
+                answer = call.result
         return total
-
-    def _add_stream(self, stream: list[AddSamplesRequest], before: int) -> AddSamplesResponse:
-        try:
-            with rpc_errors():
-                return self._models.AddSamples(iter(stream), timeout=self._timeout)
-        except UnlearnError as error:
-            _locate(error, stream, before)
-            raise
 
     def create_release(self, model: str) -> Release:
         """Solves for the weights on every sample now held, and serves them.
@@ -151,11 +147,12 @@ class ModelCalls(Connection):
         return self._call(self._models.GetRelease, request)
 
 
-def _locate(error: UnlearnError, stream: list[AddSamplesRequest], before: int) -> None:
-    """Turns the server's (message, sample) into the sample's place among all sent."""
+def _located(answer: _Answer, before: int) -> AddSamplesResponse:
+    """Waits for an answer; an error names the sample's place among all that were sent."""
     try:
-        message, sample = int(error.metadata["message"]), int(error.metadata["sample"])
-    except (KeyError, ValueError):
-        return
-    earlier = sum(len(request.samples) for request in stream[:message])
-    error.metadata["position"] = str(before + earlier + sample)
+        with rpc_errors():
+            return answer()
+    except UnlearnError as error:
+        with suppress(KeyError, ValueError):
+            error.metadata["position"] = str(before + int(error.metadata["sample"]))
+        raise

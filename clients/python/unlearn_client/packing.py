@@ -7,8 +7,8 @@ from unlearn.v1.model_pb2 import AddSamplesRequest, Sample
 
 T = TypeVar("T")
 
-MAX_BATCH_BYTES = 2**20
-MAX_BATCH_SAMPLES = 256
+MAX_BATCH_BYTES = 4 * 2**20
+MAX_BATCH_SAMPLES = 512
 
 # A field's tag and the length before its bytes: at most this for what fits a message.
 FRAMING_BYTES = 6
