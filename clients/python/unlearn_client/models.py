@@ -1,8 +1,9 @@
 """ModelService: a model's life, from its creation on a core to its deletion."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from itertools import chain
+from itertools import islice
 from uuid import uuid4
 
 from unlearn.v1.model_pb2 import (
@@ -26,6 +27,7 @@ from unlearn_client.packing import pack_samples
 
 # Each message is a transaction of its own, so a stream for each costs nothing. It gives
 # long uploads a deadline that means something, and progress that is true.
+_IN_FLIGHT = 2  # one is on its way while the server works on the other
 _Answer = Callable[[], AddSamplesResponse]
 
 
@@ -100,8 +102,8 @@ class ModelCalls(Connection):
     ) -> AddSamplesResponse:
         """Streams samples to a model; sending them again changes nothing.
 
-        An exception of ``samples`` passes through. After any error the batches before
-        it stay, so the same call can be made again.
+        An exception of ``samples`` passes through. After any error the other batches
+        that were sent stay, so the same call can be made again.
 
         Args:
             model: the model.
@@ -113,19 +115,19 @@ class ModelCalls(Connection):
                 ``metadata["position"]`` is its place in ``samples``, from 0.
         """
         total = AddSamplesResponse()
-        answer: _Answer | None = None
-        # The next message is packed while the server works on the one before.
-        for message in chain(pack_samples(model_name(model), samples), [None]):
-            if answer:
-                response = _located(answer, total.added + total.unchanged)
-                total.added += response.added
-                total.unchanged += response.unchanged
-                if progress:
-                    progress(total.added + total.unchanged)
-            if message:
+        answers: deque[_Answer] = deque()
+        messages = pack_samples(model_name(model), samples)
+        while True:
+            for message in islice(messages, _IN_FLIGHT - len(answers)):
                 call = self._models.AddSamples.future(iter([message]), timeout=self._timeout)
-                answer = call.result
-        return total
+                answers.append(call.result)
+            if not answers:
+                return total
+            response = _located(answers.popleft(), total.added + total.unchanged)
+            total.added += response.added
+            total.unchanged += response.unchanged
+            if progress:
+                progress(total.added + total.unchanged)
 
     def create_release(self, model: str) -> Release:
         """Solves for the weights on every sample now held, and serves them.
