@@ -5,16 +5,15 @@ Then H V and D V are sums of multiples of one power of two whose partial sums ar
 most d max|limb| max|V|, and below 2^53 of them no GEMM rounds, whatever its order.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import blas
 
+from unlearning.integers import Checked
 from unlearning.statistics import Statistics
-
-_COLUMNS_AT_ONCE = 64
-"""Both limbs of a strip stay in cache, and BLAS wakes no threads for so little."""
+from unlearning.triangle import multiply
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,7 @@ class GramProduct:
     Attributes:
         G: the Gram matrix, lower triangle, Fortran order.
         shift: w, the bits of the low limb.
-        largest: the greatest max|V| whose product is exact.
+        largest: the greatest max|V| whose product takes one pass over G.
     """
 
     G: NDArray[np.float64]
@@ -44,38 +43,30 @@ class GramProduct:
         """All integers below 2^bits are at most ``largest``."""
         return self.largest.bit_length() - 1
 
-    def __call__(self, V: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Returns H V and D V, shape (d, C), exact, with G V = H V + D V.
+    def __call__(self, V: NDArray[np.float64]) -> Checked:
+        """Returns G V, shape (d, C), for integers |V| < 2^53, float64."""
+        digits = (self._pass(digit) << power for power, digit in self._digits(V))
+        total = next(digits)
+        for digit in digits:
+            total = total + digit
+        return total
 
-        V holds integers of at most ``largest``, shape (d, C), float64.
-        """
-        d, C = V.shape
-        VT = np.asfortranarray(V.T)
-        products = np.zeros((C, d), order="F"), np.zeros((C, d), order="F")
-        scratch = np.empty((2, d * _COLUMNS_AT_ONCE))
-        for start in range(0, d, _COLUMNS_AT_ONCE):
-            here = slice(start, min(start + _COLUMNS_AT_ONCE, d))
-            below = slice(here.stop, d)
-            for limb, product in zip(self._limbs(here, here, scratch), products, strict=True):
-                blas.dsymm(
-                    1.0, limb, VT[:, here], 1.0, product[:, here], side=1, lower=1, overwrite_c=1
-                )
-            if here.stop == d:
-                break
-            # What is below the diagonal is multiplied a second time as what is right of it.
-            for limb, product in zip(self._limbs(below, here, scratch), products, strict=True):
-                blas.dgemm(1.0, VT[:, below], limb, 1.0, product[:, here], overwrite_c=1)
-                blas.dgemm(1.0, VT[:, here], limb, 1.0, product[:, below], trans_b=1, overwrite_c=1)
-        return products[0].T, products[1].T
+    def _pass(self, V: NDArray[np.float64]) -> Checked:
+        high, low = multiply(self.G, V, self._split)
+        return Checked.of_exact(high, self.shift) + Checked.of_exact(low)
 
-    def _limbs(
-        self, rows: slice, columns: slice, scratch: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """H and D of a block of G, in Fortran order."""
-        block = self.G[rows, columns]
-        high, low = (part[: block.size].reshape(block.shape, order="F") for part in scratch)
+    def _digits(self, V: NDArray[np.float64]) -> Iterator[tuple[int, NDArray[np.float64]]]:
+        """V = sum 2^power digit, every digit at most ``largest``; as a rule, V alone."""
+        power = 0
+        while np.abs(V).max(initial=0.0) > self.largest:
+            higher = np.rint(np.ldexp(V, -self.bits))
+            yield power, V - np.ldexp(higher, self.bits)
+            V, power = higher, power + self.bits
+        yield power, V
+
+    def _split(self, block: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+        """H and D of a block of G."""
         rounder = 1.5 * 2.0 ** (52 + self.shift)  # a sum with it has no bit below 2^shift
-        np.add(block, rounder, out=high)
-        np.subtract(high, rounder, out=high)
-        np.subtract(block, high, out=low)
-        return high, low
+        high = np.add(block, rounder, order="F")
+        high -= rounder
+        return high, np.subtract(block, high, order="F")

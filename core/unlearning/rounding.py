@@ -22,7 +22,6 @@ sum in float64, with a bound on its error, must confirm at every step: without t
 guard a wrapped R passes for a small one.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from math import frexp, inf
 from typing import Any, NamedTuple
@@ -31,14 +30,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unlearning.errors import NotSolvableError
-from unlearning.factor import ApproximateInverse
+from unlearning.integers import Checked, times_rows
+from unlearning.inverse import ApproximateInverse
 from unlearning.lattice import TARGETS
 from unlearning.limbs import GramProduct
 from unlearning.objective import GRID_BITS, Objective
 from unlearning.statistics import Statistics
+from unlearning.triangle import multiply
 
 _STEPS = 64
 _LARGEST_STEP = 30
+
+_TOO_FAR = "the approximate inverse is too far from A^-1 to gain a digit"
 
 _NORM_SLACK = 1 + 2.0**-30
 """Covers the rounding of a norm and of a margin in float64."""
@@ -78,6 +81,11 @@ class Solution:
     steps: int
     margin: float
 
+    @property
+    def carried(self) -> "Carried":
+        """To start from once rows have left."""
+        return Carried(self.weights, self.residual)
+
     def report(self, objective: Objective, solver: str = "exact") -> SolveReport:
         """The gradient of L is -R / 2 in lattice units; lam bounds its curvature from below."""
         norm = float(np.sqrt(np.square(self.residual.astype(np.float64)).sum()))
@@ -88,8 +96,16 @@ class Solution:
         )
 
 
+class _Leading(NamedTuple):
+    """The digits before the grid's point: 2^-f T with its exact residual R, f <= 0."""
+
+    T: NDArray[np.int64]
+    R: NDArray[np.int64]
+    f: int
+
+
 class _Expansion(NamedTuple):
-    """W + 2^-f T with its exact residual R, and R_W, the residual of W alone at f = 0."""
+    """W + 2^-f T with its exact residual R, and R_W, the residual of W alone."""
 
     W: NDArray[np.int64]
     R_W: NDArray[np.int64]
@@ -98,119 +114,193 @@ class _Expansion(NamedTuple):
     f: int
 
 
-def solve(statistics: Statistics, inverse: ApproximateInverse) -> Solution:
+class _Digits(NamedTuple):
+    """s more bits: V = round(2^s X), and R <- 2^s R - A V."""
+
+    s: int
+    V: NDArray[np.int64]
+    R: NDArray[np.int64]
+
+
+class _Rounded(NamedTuple):
+    weights: NDArray[np.int64]
+    margin: float
+
+
+class Carried(NamedTuple):
+    """Weights to start from, on the grid, with their exact residual under the statistics."""
+
+    weights: NDArray[np.int64]
+    residual: NDArray[np.int64]
+
+
+def without(carried: Carried, psi: NDArray[np.int16], t: NDArray[np.int64]) -> Carried | None:
+    """The same weights with their residual once rows psi (k, d), targets t (k, C), have left.
+
+        R - 2^g 2 psi' t + 2 psi' psi W  =  R - 2 psi' (2^g t - psi W)
+
+    O(k d C) exact integer work; None where the result cannot be shown to be below 2^62.
+    """
+    rows = psi.astype(np.float64)
+    errors = ((Checked.of(t) << GRID_BITS) - times_rows(rows, carried.weights)).exact()
+    if errors is None:
+        return None
+    moved = times_rows(rows, errors, transpose=True) << 1
+    residual = (Checked.of(carried.residual) - moved).exact()
+    return None if residual is None else Carried(carried.weights, residual)
+
+
+def solve(
+    statistics: Statistics, inverse: ApproximateInverse, carried: Carried | None = None
+) -> Solution:
     """Solves for the weights of the statistics, rounded correctly.
+
+    With ``carried`` weights near the optimum only a correction is solved for.
 
     Raises NotSolvableError if the inverse is too far from the statistics' to gain
     digits; a fresh one gains them for all statistics within capacity.
     """
-    product = GramProduct.of(statistics)
-    now = _start(statistics)
-    for step in range(_STEPS):
-        rounded = _proven(now, statistics.ridge)
+    A = _System.of(statistics)
+    now, step = _to_the_point(A, inverse, _start(statistics, carried))
+    for refinements in range(step, _STEPS):
+        Y = _correction(inverse, now.R)
+        rounded = _proven(A, now, Y)
         if rounded is not None:
-            weights, margin = rounded
-            residual = _residual_at(weights, now, product, statistics.ridge)
-            return Solution(weights, residual, step, margin)
-        now = _refine(now, product, statistics.ridge, inverse)
+            residual = _residual_at(A, rounded.weights, now)
+            return Solution(rounded.weights, residual, refinements, rounded.margin)
+        now = _refine(A, now, Y)
     raise NotSolvableError(f"no proof of the rounding after {_STEPS} refinements")
 
 
-def _start(statistics: Statistics) -> _Expansion:
-    """W = 0 at f = -g, where R = 2B and digits before the grid's are still to come."""
-    zeros = np.zeros(statistics.B.shape, np.int64)
-    return _Expansion(zeros, zeros, zeros, 2 * statistics.B.astype(np.int64), -GRID_BITS)
+@dataclass(frozen=True)
+class _System:
+    """A = 2G + L I.
+
+    Attributes:
+        gram: multiplies by G exactly.
+        ridge: L, which bounds A from below.
+        norm: bounds the Frobenius norm of the entries' magnitudes from above.
+    """
+
+    gram: GramProduct
+    ridge: int
+    norm: float
+
+    @classmethod
+    def of(cls, statistics: Statistics) -> "_System":
+        d, trace = len(statistics.G), float(statistics.G.trace())
+        norm = (2 * trace + d * statistics.ridge) * _NORM_SLACK  # ||G||_F <= tr G, as G >= 0
+        return cls(GramProduct.of(statistics), statistics.ridge, norm)
+
+    @property
+    def bits(self) -> int:
+        """V may have this many in one pass."""
+        return self.gram.bits
+
+    def times(self, V: NDArray[np.float64]) -> Checked:
+        """A V for integers |V| < 2^53, float64."""
+        return (self.gram(V) << 1) + Checked.of_exact(V) * self.ridge
+
+    def distance(self, R: NDArray[np.int64], Y: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Upper bounds on || A^-1 R - Y ||_2, shape (C,).
+
+        It is at most || R - A Y ||_2 / L. That residual is computed in float64, where a sum
+        of d terms in any order is off by at most d 2^-53 of their magnitudes (Higham,
+        Accuracy and Stability, 2002, section 3.1).
+        """
+        (GY,) = multiply(self.gram.G, Y)
+        residual = R.astype(np.float64) - (2.0 * GY + float(self.ridge) * Y)
+        lost = (2 * len(Y) + 64) * 2.0**-53 * (self.norm * _norms(Y) + _norms(R))
+        return (_norms(residual) + lost) * _NORM_SLACK / self.ridge
 
 
-def _refine(
-    now: _Expansion, product: GramProduct, ridge: int, inverse: ApproximateInverse
-) -> _Expansion:
-    """Gains digits: as many as one product takes, fewer if R would leave 64 bits."""
-    X = inverse.solve(now.R.astype(np.float64))
-    largest = float(np.abs(X).max())
-    if not largest < 2.0**52:  # nor is a NaN
-        raise NotSolvableError("the approximate inverse gave a value that no weight can have")
-    bits = min(max(product.bits - frexp(largest)[1], 1), _LARGEST_STEP)
-    if now.f < 0:
-        bits = min(bits, -now.f)  # stop at the grid, where W is taken
-    for s in range(bits, 0, -1):
-        V = np.rint(np.ldexp(X, s))
-        R = _subtract_product(now.R, s, V, product, ridge)
-        if R is not None:
-            return _advance(now, s, V, R)
-    raise NotSolvableError("the approximate inverse is too far from A^-1 to gain a digit")
+def _norms(columns: NDArray[Any]) -> NDArray[np.float64]:
+    squares = np.square(columns.astype(np.float64)).sum(axis=0)
+    return np.asarray(np.sqrt(squares) + 2.0**-400)  # squares may underflow
 
 
-def _advance(now: _Expansion, s: int, V: NDArray[np.float64], R: NDArray[np.int64]) -> _Expansion:
-    T, f = now.T, now.f + s
-    if f > 60 or int(np.abs(T).max()) << s >= 2**60:
+def _start(statistics: Statistics, carried: Carried | None) -> _Leading:
+    """From the carried weights, or from 0 at f = -g, where R = 2B."""
+    if carried is not None:
+        return _Leading(carried.weights, carried.residual, 0)
+    moments = statistics.B.astype(np.int64)
+    return _Leading(np.zeros_like(moments), 2 * moments, -GRID_BITS)
+
+
+def _to_the_point(A: _System, inverse: ApproximateInverse, now: _Leading) -> tuple[_Expansion, int]:
+    """Gains digits until W has all that the grid has."""
+    for step in range(1, _STEPS):
+        digits = _digits(A, now.R, _correction(inverse, now.R), -now.f)
+        if digits is None:
+            raise NotSolvableError(_TOO_FAR)
+        now = _Leading(now.T * (1 << digits.s) + digits.V, digits.R, now.f + digits.s)
+        if now.f == 0:
+            return _Expansion(now.T, now.R, np.zeros_like(now.T), now.R, 0), step
+    raise NotSolvableError(f"the grid was not reached in {_STEPS} refinements")
+
+
+def _refine(A: _System, now: _Expansion, X: NDArray[np.float64]) -> _Expansion:
+    """Gains digits of the fraction."""
+    digits = _digits(A, now.R, X, _LARGEST_STEP)
+    if digits is None or digits.s == 0:
+        raise NotSolvableError(_TOO_FAR)
+    T, f = now.T, now.f + digits.s
+    if f > 60 or int(np.abs(T).max()) << digits.s >= 2**60:
         T = T.astype(object)  # Python's integers have no end
-    T = T * (1 << s) + V.astype(np.int64)
-    if f == 0:
-        return _Expansion(T.astype(np.int64), R, np.zeros(T.shape, np.int64), R, 0)
-    return _Expansion(now.W, now.R_W, T, R, f)
+    return _Expansion(now.W, now.R_W, T * (1 << digits.s) + digits.V, digits.R, f)
 
 
-def _subtract_product(
-    R: NDArray[np.int64], s: int, V: NDArray[np.float64], product: GramProduct, ridge: int
-) -> NDArray[np.int64] | None:
-    """2^s R - A V, exact, or None where it cannot be shown to stay within 62 bits."""
-    if not np.abs(V).max(initial=0.0) < 2.0**53:
+def _correction(inverse: ApproximateInverse, R: NDArray[np.int64]) -> NDArray[np.float64]:
+    X = inverse.solve(R.astype(np.float64))
+    if not np.abs(X).max(initial=0.0) < 2.0**52:  # nor is a NaN
+        raise NotSolvableError("the approximate inverse gave a value that no weight can have")
+    return X
+
+
+def _bits(X: NDArray[np.float64]) -> int:
+    """The least b with |X| <= 2^b, up to one."""
+    return frexp(float(np.abs(X).max()))[1]
+
+
+def _digits(A: _System, R: NDArray[np.int64], X: NDArray[np.float64], most: int) -> _Digits | None:
+    """As many bits as one pass takes and R can bear, at most ``most``; None if not even 0."""
+    s = min(most, max(A.bits - _bits(X), 1))
+    while s >= 0:
+        V = np.rint(np.ldexp(X, s))
+        attempt = (Checked.of(R) << s) - A.times(V)
+        exact = attempt.exact()
+        if exact is not None:
+            return _Digits(s, V.astype(np.int64), exact)
+        s -= max(1, _bits(attempt.value) - 62)
+    return None
+
+
+def _proven(A: _System, now: _Expansion, Y: NDArray[np.float64]) -> _Rounded | None:
+    """Rounds W + 2^-f (T + Y); None while the truth may lie beyond a half-integer."""
+    T, f, off = now.T, now.f, A.distance(now.R, Y)
+    if f == 0:  # so that a half is an integer
+        T, f, Y, off = 2 * T, 1, 2 * Y, 2 * off
+    half, one = 1 << (f - 1), 1 << f
+    # T + half = whole 2^f + rest, with rest about 0: its float64 is exact where it matters.
+    whole = (T + half + half) // one
+    rest = (T + half - whole * one).astype(np.float64)
+    above = np.floor(np.ldexp(rest + Y, -f))
+    nearest = np.rint(np.ldexp(rest + Y, -f))
+    distance = np.abs(rest + Y - np.ldexp(nearest, f))
+    margin = distance - off - 2.0**-50 * (np.abs(rest) + np.abs(Y))
+    if not (margin > 0).all():
         return None
-    terms = [np.ldexp(R.astype(np.float64), s), -float(ridge) * V]
-    modular = R.view(np.uint64) << np.uint64(s)
-    modular -= _modular(V) * np.uint64(ridge)
-    for power, digits in _digits(V, product):
-        high, low = product(digits)
-        terms += [-np.ldexp(high, power + 1), -np.ldexp(low, power + 1)]
-        high = np.ldexp(high, -product.shift)
-        modular -= _modular(high) << np.uint64(power + product.shift + 1)
-        modular -= _modular(low) << np.uint64(power + 1)
-    error = 2.0**-50 * sum(np.abs(term) for term in terms)
-    if not (np.abs(sum(terms)) + error < 2.0**62).all():
-        return None
-    return modular.view(np.int64)
+    weights = now.W + whole.astype(np.int64) + above.astype(np.int64)
+    return _Rounded(weights, float(margin.min(initial=inf)) / one)
 
 
-def _digits(
-    V: NDArray[np.float64], product: GramProduct
-) -> Iterator[tuple[int, NDArray[np.float64]]]:
-    """V = sum 2^power digits, with digits whose product is exact; as a rule, V alone."""
-    power = 0
-    while np.abs(V).max(initial=0.0) > product.largest:
-        higher = np.rint(np.ldexp(V, -product.bits))
-        yield power, V - np.ldexp(higher, product.bits)
-        V, power = higher, power + product.bits
-    yield power, V
-
-
-def _modular(integers: NDArray[np.float64]) -> NDArray[np.uint64]:
-    """Exact float64 integers modulo 2^64."""
-    return integers.astype(np.int64).view(np.uint64)
-
-
-def _proven(now: _Expansion, ridge: int) -> tuple[NDArray[np.int64], float] | None:
-    """The rounded weights and the least margin, or None while the bound is too wide."""
-    if now.f < 1:
-        return None
-    half, one = 1 << (now.f - 1), 1 << now.f
-    norms = np.sqrt(np.square(now.R.astype(np.float64)).sum(axis=0))
-    bound = norms * _NORM_SLACK / ridge
-    distance = np.abs(now.T % one - half).astype(np.float64) - bound
-    margin = float(distance.min(initial=inf))
-    if margin <= 0:
-        return None
-    return now.W + ((now.T + half) // one).astype(np.int64), margin / one
-
-
-def _residual_at(
-    weights: NDArray[np.int64], now: _Expansion, product: GramProduct, ridge: int
-) -> NDArray[np.int64]:
-    """2^g 2B - A weights, from the residual of W, which is as a rule but a few digits off."""
-    rest = (weights - now.W).astype(np.float64)
-    if not rest.any():
-        return now.R_W
-    residual = _subtract_product(now.R_W, 0, rest, product, ridge)
-    if residual is None:
-        raise NotSolvableError("the residual of the rounded weights leaves 62 bits")
+def _residual_at(A: _System, weights: NDArray[np.int64], now: _Expansion) -> NDArray[np.int64]:
+    """2^g 2B - A weights, from the residual of W, which is as a rule the same weights."""
+    residual, rest = now.R_W, weights - now.W
+    while rest.any():
+        digits = np.clip(rest, -(1 << A.bits), 1 << A.bits)
+        exact = (Checked.of(residual) - A.times(digits.astype(np.float64))).exact()
+        if exact is None:
+            raise NotSolvableError("the residual of the rounded weights leaves 62 bits")
+        residual, rest = exact, rest - digits
     return residual

@@ -10,10 +10,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from numpy.typing import NDArray
 
+from unlearning import forgetting
 from unlearning.errors import CapacityError
 from unlearning.forgetting import Method, MixedPrivacyModel
+from unlearning.inverse import Inverse
 from unlearning.objective import Objective
 from unlearning.reference import rounded_solution
+from unlearning.statistics import Statistics
 
 Make = Callable[..., Objective]
 Row = tuple[tuple[int, ...], int]
@@ -201,3 +204,51 @@ def test_after_any_history_the_model_is_that_of_the_rows_that_remain(
     machine = histories.TestCase
     machine.settings = settings(max_examples=40, stateful_step_count=8, deadline=None)
     machine().runTest()
+
+
+@pytest.mark.parametrize("steps", [[1] * 70, [7, 1, 30, 2, 1], [20, 1, 1, 40, 1]])
+def test_forgetting_from_what_is_kept_gives_the_bits_of_a_model_solved_anew(
+    objective_of: Make, steps: list[int]
+) -> None:
+    """Rows go one by one, in groups, and so many at once that nothing kept is of use."""
+    rng = np.random.default_rng(3)
+    objective = objective_of(width=90, classes=3, ridge=0.01)
+    psi = rng.integers(-FEATURE, FEATURE, (400, 90)).astype(np.int16)
+    labels, is_core = rng.integers(0, 3, 400), np.arange(400) >= 380
+    model = MixedPrivacyModel(objective)
+    model.add(psi, labels, is_core)
+    model.solve()
+    for k in steps:
+        model.erase(psi[:k], labels[:k])
+        psi, labels, is_core = psi[k:], labels[k:], is_core[k:]
+        kept = model.solve()
+    anew = MixedPrivacyModel(objective)
+    anew.add(psi, labels, is_core)
+    solved = anew.solve()
+    assert (kept.weights == solved.weights).all()
+    assert (kept.residual == solved.residual).all()
+    assert kept.report(objective) == solved.report(objective)
+
+
+def test_forgetting_a_few_rows_factors_nothing(
+    objective_of: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factored = []
+
+    class Counted(Inverse):
+        def __init__(self, statistics: Statistics) -> None:
+            factored.append(statistics.n)
+            super().__init__(statistics)
+
+    monkeypatch.setattr(forgetting, "Inverse", Counted)
+    rng = np.random.default_rng(4)
+    objective = objective_of(width=90, classes=3, ridge=100.0)
+    psi = rng.integers(-FEATURE, FEATURE, (400, 90)).astype(np.int16)
+    labels = rng.integers(0, 3, 400)
+    model = MixedPrivacyModel(objective)
+    model.add(psi, labels, np.zeros(400, np.bool_))
+    model.solve()
+    for i in range(50):
+        model.erase(psi[i : i + 1], labels[i : i + 1])
+        model.solve()
+    assert factored == [400]
