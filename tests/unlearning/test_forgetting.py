@@ -252,3 +252,15 @@ def test_forgetting_a_few_rows_factors_nothing(
         model.erase(psi[i : i + 1], labels[i : i + 1])
         model.solve()
     assert factored == [400]
+
+
+def test_what_is_kept_is_given_up_where_it_has_drifted_too_far(objective_of: Make) -> None:
+    rng = np.random.default_rng(5)
+    objective = objective_of(width=20, classes=2, ridge=0.001)
+    psi = rng.integers(-FEATURE, FEATURE, (50, 20)).astype(np.int16)
+    labels = rng.integers(0, 2, 50)
+    model = MixedPrivacyModel(objective)
+    model.add(psi, labels, np.zeros(50, np.bool_))
+    expected = model.solve()
+    model._inverse = Inverse(Statistics.empty(objective))
+    assert (model.solve().weights == expected.weights).all()

@@ -489,18 +489,32 @@ def test_the_distance_of_any_guess_is_bounded(
     data: st.DataObject,
     ridge: int,
 ) -> None:
+    """The nearest guess that float64 has is where its own rounding is all that is left."""
     psi, t = problem
     statistics = statistics_of(psi, t, 2 * ridge + 1)
     d, C = statistics.B.shape
+    exact = rational_solution(psi, t, statistics.ridge)
     values = st.floats(-(2.0**50), 2.0**50)
     guess = data.draw(st.lists(values, min_size=d * C, max_size=d * C))
-    Y = np.array(guess).reshape(d, C)
-    R = 2 * statistics.B.astype(np.int64)
-    off = rounding._System.of(statistics).distance(R, Y)
-    exact = rational_solution(psi, t, statistics.ridge)
-    for c in range(C):
-        true = sum((exact[a, c] - Fraction(Y[a, c])) ** 2 for a in range(d))
-        assert true <= Fraction(off[c]) ** 2
+    system, R = rounding._System.of(statistics), 2 * statistics.B.astype(np.int64)
+    for Y in (np.array(guess).reshape(d, C), exact.astype(np.float64)):
+        off = system.distance(R, Y)
+        for c in range(C):
+            true = sum((exact[a, c] - Fraction(Y[a, c])) ** 2 for a in range(d))
+            assert true <= Fraction(off[c]) ** 2
+
+
+@pytest.mark.parametrize(("guess", "proven"), [(0.4, False), (0.45, False), (0.515, True)])
+def test_before_the_first_digit_of_the_fraction_a_guess_is_believed_no_further_than_it_is_off(
+    guess: float, proven: bool
+) -> None:
+    ridge = 1001
+    zeros, R = np.zeros((1, 1), np.int64), np.array([[521]])  # A = L: the truth is 0.5205
+    state = rounding._Expansion(zeros, R, zeros, R, 0)
+    system = rounding._System.of(Statistics(1, 1, ridge))
+    rounded = rounding._proven(system, state, np.array([[guess]]))
+    assert (rounded is not None) == proven
+    assert rounded is None or rounded.weights == 1
 
 
 @given(
@@ -515,3 +529,15 @@ def test_the_carried_residual_is_exact(n: int, d: int, k: int, seed: int) -> Non
     left = rounding.without(rounding.Carried(weights, held), psi[n:].astype(np.int16), t[n:])
     assert left is not None
     assert left.residual.tolist() == residual_of(psi[:n], t[:n], 1, weights)
+
+
+@given(problem=rows(4), ridge=st.integers(0, 2**30))
+@settings(deadline=None)
+def test_the_norm_bounds_all_entries_together(
+    statistics_of: StatisticsOf, problem: tuple[Integers, Integers], ridge: int
+) -> None:
+    psi, t = problem
+    G, _ = gram_and_moments(psi, t)
+    A = 2 * G + (2 * ridge + 1) * np.eye(len(G), dtype=int).astype(object)
+    system = rounding._System.of(statistics_of(psi, t, 2 * ridge + 1))
+    assert sum(entry**2 for entry in A.ravel()) <= Fraction(system.norm) ** 2
