@@ -8,19 +8,22 @@ training information.
 The canonical bytes, frozen:
 
     description(objective)  SHA-256 of the RFC 8785 serialization of its JSON form
-    rows(statistics)        SHA-256 of the leaves' SHA-256 digests, in order, where
+    rows_digest(statistics) SHA-256 of the leaves' SHA-256 digests, in order, where
                             leaf 0 is n, leaf 1 is B row by row, and leaf 2 + k is
                             rows 64k..64k+63 of G, each from its diagonal entry to
                             its end; all as little-endian int64
     state_commitment        HMAC(salt, "unlearn-state-v1\0" || description ||
-                            rows(all rows) || rows(CORE rows))
+                            rows_digest(all rows) || rows_digest(CORE rows))
     weights_commitment      HMAC(salt, "unlearn-weights-v1\0" || description ||
                             W row by row as little-endian int64, in grid units)
 """
 
 import hashlib
 import hmac
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,13 +35,12 @@ from unlearning.statistics import Statistics
 
 SALT_BYTES = 32
 _ROWS_A_LEAF = 64
+_POOL = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="hashing")
 
 
-def state_commitment(
-    salt: bytes, objective: Objective, everything: Statistics, core: Statistics
-) -> bytes:
-    """Commits to the exact statistics of all rows and of the CORE rows; 32 bytes."""
-    message = b"unlearn-state-v1\0" + _description(objective) + _rows(everything) + _rows(core)
+def state_commitment(salt: bytes, objective: Objective, everything: bytes, core: bytes) -> bytes:
+    """Commits to the ``rows_digest`` of all rows and that of the CORE rows; 32 bytes."""
+    message = b"unlearn-state-v1\0" + _description(objective) + everything + core
     return hmac.digest(salt, message, "sha256")
 
 
@@ -52,19 +54,23 @@ def _description(objective: Objective) -> bytes:
     return hashlib.sha256(rfc8785.dumps(objective.to_json())).digest()
 
 
-def _rows(statistics: Statistics) -> bytes:
-    digests = (hashlib.sha256(leaf).digest() for leaf in _leaves(statistics))
-    return hashlib.sha256(b"".join(digests)).digest()
+def rows_digest(statistics: Statistics) -> bytes:
+    """SHA-256 over the exact statistics; never published, since it would confirm a guess."""
+    leaves = _POOL.map(lambda leaf: hashlib.sha256(leaf()).digest(), _leaves(statistics))
+    return hashlib.sha256(b"".join(leaves)).digest()
 
 
-def _leaves(statistics: Statistics) -> Iterator[bytes]:
-    yield _int64(np.array(statistics.n))
-    yield _int64(statistics.B)
-    d = len(statistics.G)
-    for start in range(0, d, _ROWS_A_LEAF):
-        # G is symmetric and stored below its diagonal: its columns are the triangle's rows.
-        rows = [statistics.G[i:, i] for i in range(start, min(start + _ROWS_A_LEAF, d))]
-        yield _int64(np.concatenate(rows))
+def _leaves(statistics: Statistics) -> Iterator[Callable[[], bytes]]:
+    yield partial(_int64, np.array(statistics.n))
+    yield partial(_int64, statistics.B)
+    for start in range(0, len(statistics.G), _ROWS_A_LEAF):
+        yield partial(_triangle_leaf, statistics.G, start)
+
+
+def _triangle_leaf(G: NDArray[np.float64], start: int) -> bytes:
+    # G is symmetric and stored below its diagonal: its columns are the triangle's rows.
+    stop = min(start + _ROWS_A_LEAF, len(G))
+    return _int64(np.concatenate([G[i:, i] for i in range(start, stop)]))
 
 
 def _int64(values: NDArray[Any]) -> bytes:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unlearning.commitment import state_commitment
+from unlearning.commitment import rows_digest, state_commitment
 from unlearning.errors import NotSolvableError
 from unlearning.inverse import Inverse
 from unlearning.objective import Objective
@@ -49,6 +49,7 @@ class MixedPrivacyModel:
         self.everything = Statistics.empty(objective)
         self.core = Statistics.empty(objective)
         self._core_solution: Solution | None = None
+        self._core_digest: bytes | None = None
         self._inverse: Inverse | None = None
         self._carried: Carried | None = None
 
@@ -64,7 +65,7 @@ class MixedPrivacyModel:
         self._start_anew()
         if is_core.any():
             self.core.add(psi[is_core], t[is_core])
-            self._core_solution = None
+            self._core_solution = self._core_digest = None
 
     def erase(self, psi: NDArray[np.int16], labels: NDArray[np.integer[Any]]) -> None:
         """EXACT: takes user rows out of the statistics."""
@@ -129,4 +130,7 @@ class MixedPrivacyModel:
 
     def state_commitment(self, salt: bytes) -> bytes:
         """Commits to the statistics held."""
-        return state_commitment(salt, self.objective, self.everything, self.core)
+        if self._core_digest is None:
+            self._core_digest = rows_digest(self.core)
+        everything = rows_digest(self.everything)
+        return state_commitment(salt, self.objective, everything, self._core_digest)

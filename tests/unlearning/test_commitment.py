@@ -10,13 +10,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from unlearning.commitment import SALT_BYTES, state_commitment, weights_commitment
+from unlearning import commitment
+from unlearning.commitment import SALT_BYTES, weights_commitment
 from unlearning.objective import Objective
 from unlearning.statistics import Statistics
 
 Make = Callable[..., Objective]
 StatisticsOf = Callable[..., Statistics]
 SALT = bytes(range(SALT_BYTES))
+
+
+def state_commitment(
+    salt: bytes, objective: Objective, everything: Statistics, core: Statistics
+) -> bytes:
+    digests = commitment.rows_digest(everything), commitment.rows_digest(core)
+    return commitment.state_commitment(salt, objective, *digests)
 
 
 def description(objective: Objective) -> bytes:
