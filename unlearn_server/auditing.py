@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from hmac import compare_digest
 from secrets import token_bytes
 
-import numpy as np
 from sqlalchemy import Connection
 
 from unlearn_server import rows
@@ -12,7 +11,7 @@ from unlearn_server.domain import Model, Release
 from unlearn_server.keys import KeyRing
 from unlearn_server.ledger import models, releases
 from unlearn_server.ledger.database import Database
-from unlearn_server.workspace import Workspaces
+from unlearn_server.workspace import Served, Workspaces
 from unlearning.commitment import SALT_BYTES, weights_commitment
 from unlearning.forgetting import MixedPrivacyModel
 from unlearning.rounding import Solution
@@ -56,6 +55,7 @@ class Auditor:
         """
         workspace = self._workspaces.get(model_id)
         with workspace.lock, self._database.read() as conn:
+            served = workspace.served(self._database, model_id)
             model = models.get(conn, model_id)
             release = releases.serving(conn, model.key)
             salt = salt or (release.salt if release and release.salt else token_bytes(SALT_BYTES))
@@ -68,7 +68,7 @@ class Auditor:
             weights_recomputed=(
                 weights_commitment(salt, model.objective, solution.weights) if solution else b""
             ),
-            weights_served=_served_commitment(model, release, salt),
+            weights_served=_served_commitment(served, salt),
             samples=state.everything.n,
         )
 
@@ -93,9 +93,9 @@ class Auditor:
         return state, solution
 
 
-def _served_commitment(model: Model, release: Release | None, salt: bytes) -> bytes:
-    if release is None or release.weights is None:
+def _served_commitment(served: Served, salt: bytes) -> bytes:
+    """Of the weights that predictions are made with, not of the database's."""
+    if not served.release:
         return b""
-    shape = (model.objective.width, len(model.objective.classes))
-    weights = np.frombuffer(release.weights, "<i8").reshape(shape).astype(np.int64)
-    return weights_commitment(salt, model.objective, weights)
+    objective = served.model.objective
+    return weights_commitment(salt, objective, objective.grid(served.weights))

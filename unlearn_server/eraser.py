@@ -1,14 +1,16 @@
 """Carries erasures out: the one thread that takes samples away.
 
-All requests that wait for a model go together: their rows are read and subtracted, the
-weights solved and certified in memory, and then one transaction deletes the rows and
-their keys, destroys the old release, inserts the new one and records the outcomes. A
-crash before its commit leaves nothing done, after it everything.
+All requests that wait for a model go together: their rows are found, opened and
+subtracted, the weights solved and certified in memory, and then one transaction deletes
+the rows and their keys, destroys the old release, inserts the new one and records the
+outcomes. A crash before its commit leaves nothing done, after it everything.
 
-A request that was cancelled meanwhile undoes the whole batch, which is then done
-without it. One that fails is tried alone, so that it does not hold up its neighbours,
-and then waits for an operator. Trouble with the storage is nobody's fault: the batch
-stays as it is until the storage is back.
+A request whose own rows stand in the way waits for an operator; the others are looked
+at anew, so that it neither holds them up nor makes them go in too small a cohort. What
+is no single request's fault is tried once more, and then all of the batch waits for an
+operator. Trouble with the storage is nobody's fault: the batch stays as it is until the
+storage is back. A request that was cancelled meanwhile undoes the whole batch, which is
+then done without it.
 """
 
 from collections.abc import Sequence
@@ -36,6 +38,12 @@ LOOK_AGAIN_SECONDS = 30.0
 """How long a request that waits for its cohort, or for storage, may go unlooked at."""
 
 _log = structlog.get_logger(__name__)
+
+_Culprit = tuple[Erasure, Exception]
+
+
+class _WithdrawnError(Exception):
+    """A request of the batch was cancelled while it was carried out."""
 
 
 class Eraser:
@@ -88,7 +96,8 @@ class Eraser:
         for model_id in model_ids:
             if not self._stopping:
                 self._look_after(model_id)
-        if model_ids or self._lingers:
+        self._lingers = self._lingers or bool(model_ids)
+        if self._lingers:
             self._lingers = not self._database.checkpoint()
 
     def _look_after(self, model_id: str) -> None:
@@ -102,41 +111,52 @@ class Eraser:
     def _erase_in(self, model_id: str) -> None:
         workspace = self._workspaces.get(model_id)
         with workspace.lock:
+            try:
+                while culprits := self._try(workspace, model_id):
+                    for erasure, error in culprits:
+                        self._give_to_operator(erasure, error)
+            except _WithdrawnError:
+                _log.info("a request was withdrawn while it was carried out", model=model_id)
+                self._to_erase.ring()
+            finally:
+                self._changes.ring()
+
+    def _try(self, workspace: Workspace, model_id: str) -> list[_Culprit]:
+        """Erases all that is ready; or leaves nothing done, and says which requests to take out.
+
+        Raises:
+            _WithdrawnError: if one was cancelled meanwhile.
+        """
+        for is_last_try in (False, True):
             with self._database.read() as conn:
                 model = models.get(conn, model_id)
                 batch = _ready(conn, model, erasures.open_for_model(conn, model_id))
-            if batch and not self._try(workspace, model_id, batch) and len(batch) > 1:
-                for erasure in batch:
-                    self._try(workspace, model_id, [erasure])
-        self._changes.ring()
+            if not batch:
+                return []
+            try:
+                return self._erase(workspace, model_id, batch)
+            except (OperationalError, OSError, _WithdrawnError):
+                workspace.drop_state()
+                raise
+            except Exception as error:
+                workspace.drop_state()
+                _log.exception("erasures failed", model=model_id, requests=len(batch))
+                if is_last_try:
+                    return [(erasure, error) for erasure in batch]
+        return []
 
-    def _try(self, workspace: Workspace, model_id: str, batch: Sequence[Erasure]) -> bool:
-        """Erases, or leaves nothing done; a request that fails alone goes to the operator."""
-        try:
-            self._erase(workspace, model_id, batch)
-        except (OperationalError, OSError):
-            workspace.drop_state()
-            raise
-        except Exception as error:
-            workspace.drop_state()
-            if isinstance(error, ServiceError) and error.reason is Reason.ERASURE_STATE:
-                _log.info("a request was withdrawn while it was carried out", model=model_id)
-                self._to_erase.ring()
-                return True
-            _log.exception("an erasure failed", model=model_id, requests=len(batch))
-            if len(batch) == 1:
-                self._give_to_operator(batch[0], error)
-            return False
-        return True
-
-    def _erase(self, workspace: Workspace, model_id: str, batch: Sequence[Erasure]) -> None:
+    def _erase(
+        self, workspace: Workspace, model_id: str, batch: Sequence[Erasure]
+    ) -> list[_Culprit]:
         with self._database.read() as conn:
             model = models.get(conn, model_id)
             before = releases.serving(conn, model.key)
             state = workspace.state(conn, model, self._keys)
-            removal = Removal(model, state, self._keys)
-            for erasure in batch:
-                removal.take(conn, erasure)
+            removal = Removal(model, self._keys, state.everything.n - state.core.n)
+            culprits = _find(conn, removal, batch)
+            if culprits:
+                return culprits  # nothing has changed
+            removal.subtract(conn, state)
         releases_anew = before is not None and removal.changes_anything
         solution = releasing.solve(state, self._metrics) if releases_anew else None
         now = datetime.now(UTC)
@@ -144,13 +164,13 @@ class Eraser:
             removal.delete(conn)
             after = releasing.insert(conn, model, state, solution) if solution else before
             for erasure in batch:
-                outcomes.add(
-                    conn, erasure.key, _outcome(model, erasure, removal, before, after), now
-                )
+                _add_outcome(conn, erasure, _outcome(model, erasure, removal, before, after), now)
             model = models.get(conn, model_id)
+            served = Served.of(model, after)  # whatever can fail comes before the commit
         workspace.keep_state(state, model.version)
-        workspace.publish(Served.of(model, after))
+        workspace.publish(served)
         self._record(model, batch, removal, now)
+        return []
 
     def _record(
         self, model: Model, batch: Sequence[Erasure], removal: Removal, now: datetime
@@ -178,15 +198,36 @@ class Eraser:
             )
 
 
+def _find(conn: Connection, removal: Removal, batch: Sequence[Erasure]) -> list[_Culprit]:
+    """Finds every request's rows; answers the requests of which that cannot be done."""
+    culprits: list[_Culprit] = []
+    for erasure in batch:
+        try:
+            removal.find(conn, erasure)
+        except ServerError as error:
+            _log.exception("an erasure cannot go on", erasure=f"erasures/{erasure.request_id}")
+            culprits.append((erasure, error))
+    return culprits
+
+
+def _add_outcome(conn: Connection, erasure: Erasure, outcome: Outcome, now: datetime) -> None:
+    try:
+        outcomes.add(conn, erasure.key, outcome, now)
+    except ServiceError as error:
+        if error.reason is Reason.ERASURE_STATE:
+            raise _WithdrawnError from error
+        raise
+
+
 def _ready(conn: Connection, model: Model, waiting: Sequence[Erasure]) -> Sequence[Erasure]:
-    """All that wait; while they are fewer subjects than the minimum cohort, those without one."""
+    """All that wait, or none while they are fewer subjects than the minimum cohort."""
     last_call = datetime.now(UTC) + deadlines.LAST_CALL
     if model.minimum_cohort <= 1 or any(erasure.due_time <= last_call for erasure in waiting):
         return waiting
-    matching = [samples.subjects_matching(conn, model.key, e.selection) for e in waiting]
-    if len(set().union(*matching)) >= model.minimum_cohort:
-        return waiting
-    return [erasure for erasure, subjects in zip(waiting, matching, strict=True) if not subjects]
+    subjects: set[bytes] = set()
+    for erasure in waiting:
+        subjects |= samples.subjects_matching(conn, model.key, erasure.selection)
+    return waiting if len(subjects) >= model.minimum_cohort else ()
 
 
 def _outcome(

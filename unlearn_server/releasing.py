@@ -46,8 +46,9 @@ class Releaser:
             with self._database.write() as conn:
                 release = insert(conn, model, state, solution, request_id)
                 model = models.get(conn, model_id)
+                served = Served.of(model, release)  # whatever can fail comes before the commit
             workspace.keep_state(state, model.version)
-            workspace.publish(Served.of(model, release))
+            workspace.publish(served)
             return release
 
 

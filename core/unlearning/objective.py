@@ -109,8 +109,15 @@ class Objective:
 
     def weights(self, released: NDArray[np.int64]) -> NDArray[np.float64]:
         """Real weights, shape (d, C), of integers on the grid; exact, since all is dyadic."""
-        unit = np.float64(2.0**-GRID_BITS * TARGETS.step / self.features.step)
-        return np.multiply(released, unit, dtype=np.float64)
+        return np.multiply(released, self._weight_unit, dtype=np.float64)
+
+    def grid(self, weights: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Inverse of ``weights``."""
+        return np.rint(weights / self._weight_unit).astype(np.int64)
+
+    @property
+    def _weight_unit(self) -> np.float64:
+        return np.float64(2.0**-GRID_BITS * TARGETS.step / self.features.step)
 
     def logits(
         self, psi: NDArray[np.integer[Any]], weights: NDArray[np.float64]

@@ -93,8 +93,10 @@ class Database:
             cursor = connection.cursor()
             # Not as long as a writer waits: nobody can write meanwhile.
             cursor.execute(f"PRAGMA busy_timeout = {_CHECKPOINT_WAIT}")
-            busy, _, _ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            cursor.execute(f"PRAGMA busy_timeout = {_WRITE_WAIT}")
+            try:
+                busy, _, _ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                cursor.execute(f"PRAGMA busy_timeout = {_WRITE_WAIT}")
             return not busy
 
     def close(self) -> None:
