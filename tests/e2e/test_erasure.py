@@ -290,6 +290,44 @@ def test_what_a_damaged_row_stops_waits_for_an_operator_and_a_retry_finishes_it(
         assert server.client.cancel_erasure(second).state == Erasure.CANCELLED
 
 
+def test_one_persons_damaged_row_stops_neither_others_nor_the_cohort(
+    open_server, tmp_path, six, make_sample
+):
+    """Its request alone waits; the rest still go together, in a cohort that is large enough."""
+    four = [*six, make_sample("s6", "dan")]
+    with open_server(tmp_path) as server:
+        for model_id, cohort in (("alone", 0), ("cohort", 3)):
+            server.client.create_model(
+                model_id, "features:3", ["cat", "dog", "bird"], minimum_cohort=cohort
+            )
+            server.client.add_samples(model_id, four)
+            server.client.create_release(model_id)
+        with closing(sqlite3.connect(tmp_path / "unlearn.db")) as database, database:
+            # ada's first sample in each model, once the statistics are in memory
+            database.execute(
+                "UPDATE samples SET payload = zeroblob(64) WHERE key IN"
+                " (SELECT MIN(key) + 2 FROM samples GROUP BY model_key)"
+            )
+
+        def send(who: str, model_id: str) -> str:
+            return server.erasures.CreateErasure(request(subjects([who]), model_id)).name
+
+        ada, bob = send("ada", "alone"), send("bob", "alone")
+        assert server.client.wait_for_erasure(ada).state == Erasure.NEEDS_OPERATOR
+        assert server.client.wait_for_erasure(bob).state == Erasure.SUCCEEDED
+
+        ada, bob, cyd = (send(who, "cohort") for who in ("ada", "bob", "cyd"))
+        assert server.client.wait_for_erasure(ada).state == Erasure.NEEDS_OPERATOR
+        assert server.client.get_erasure(bob).state == Erasure.PENDING
+        assert server.client.get_model("cohort").release.endswith("/1")
+        dan = send("dan", "cohort")
+        done = [server.client.wait_for_erasure(name) for name in (bob, cyd, dan)]
+        assert {erasure.outcomes[0].release_after for erasure in done} == {
+            "models/cohort/releases/2"
+        }
+        assert {erasure.outcomes[0].bound.cohort for erasure in done} == {3}
+
+
 def test_a_watch_tells_each_change_and_ends_with_the_request(server, filled, six):
     now, later = filled(six), filled(six, minimum_cohort=NEVER)
     name = server.erasures.CreateErasure(request(subjects(["ada"]), later, now)).name

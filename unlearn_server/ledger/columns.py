@@ -6,7 +6,7 @@ from enum import StrEnum
 from math import isinf
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Dialect, Enum, Integer, TypeDecorator
+from sqlalchemy import JSON, BigInteger, Dialect, Enum, Integer, LargeBinary, TypeDecorator
 
 from unlearning.information import InformationBound
 from unlearning.rounding import SolveReport
@@ -21,6 +21,13 @@ Key = BigInteger().with_variant(Integer, "sqlite")
 def names(kind: type[StrEnum]) -> Enum:
     """A column of an enumeration's names, as plain text that may grow."""
     return Enum(kind, native_enum=False, length=16)
+
+
+class Bytes(LargeBinary):
+    """Bytes, handed to the driver as they are: wrapping each costs as much as sealing it."""
+
+    def bind_processor(self, dialect: Dialect) -> None:  # noqa: ARG002, D102 # SQLAlchemy's
+        return None
 
 
 class Instant(TypeDecorator[datetime]):

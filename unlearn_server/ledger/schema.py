@@ -10,7 +10,6 @@ from sqlalchemy import (
     ForeignKey,
     ForeignKeyConstraint,
     Index,
-    LargeBinary,
     MetaData,
     String,
     Table,
@@ -18,7 +17,7 @@ from sqlalchemy import (
 )
 
 from unlearn_server.domain import ErasureState, Method, ReleaseState, Retention, SelectionKind
-from unlearn_server.ledger.columns import Bound, Instant, Key, Solve, names
+from unlearn_server.ledger.columns import Bound, Bytes, Instant, Key, Solve, names
 
 metadata = MetaData(
     naming_convention={
@@ -55,10 +54,10 @@ samples = Table(
     Column("key", Key, primary_key=True),
     Column("model_key", Key, ForeignKey("models.key"), nullable=False),
     Column("retention", names(Retention), nullable=False),
-    Column("sample_hash", LargeBinary, nullable=False),
-    Column("subject_hash", LargeBinary),
-    Column("content_hash", LargeBinary, nullable=False),
-    Column("payload", LargeBinary, nullable=False),
+    Column("sample_hash", Bytes, nullable=False),
+    Column("subject_hash", Bytes),
+    Column("content_hash", Bytes, nullable=False),
+    Column("payload", Bytes, nullable=False),
     UniqueConstraint("sample_hash", "model_key"),
     Index(None, "subject_hash", "model_key"),
     Index(None, "model_key", "key"),
@@ -70,7 +69,7 @@ sample_keys = Table(
     "sample_keys",
     metadata,
     Column("sample_key", Key, ForeignKey("samples.key"), primary_key=True, autoincrement=False),
-    Column("wrapped_key", LargeBinary, nullable=False),
+    Column("wrapped_key", Bytes, nullable=False),
 )
 
 releases = Table(
@@ -85,10 +84,10 @@ releases = Table(
     Column("solve", Solve, nullable=False),
     Column("create_time", Instant, nullable=False),
     Column("destroy_time", Instant),
-    Column("salt", LargeBinary),
-    Column("weights_commitment", LargeBinary),
-    Column("state_commitment", LargeBinary),
-    Column("weights", LargeBinary),
+    Column("salt", Bytes),
+    Column("weights_commitment", Bytes),
+    Column("state_commitment", Bytes),
+    Column("weights", Bytes),
     UniqueConstraint("model_key", "number"),
     UniqueConstraint("model_key", "request_id"),
 )
@@ -108,9 +107,9 @@ erasures = Table(
     metadata,
     Column("key", Key, primary_key=True),
     Column("request_id", String(36), nullable=False, unique=True),
-    Column("fingerprint", LargeBinary, nullable=False),
+    Column("fingerprint", Bytes, nullable=False),
     Column("selection_kind", names(SelectionKind), nullable=False),
-    Column("selection_hashes", LargeBinary, nullable=False),
+    Column("selection_hashes", Bytes, nullable=False),
     Column("method", names(Method), nullable=False),
     Column("regulation", String, nullable=False),
     Column("state", names(ErasureState), nullable=False),
