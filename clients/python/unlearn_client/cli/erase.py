@@ -107,6 +107,8 @@ def _carry_out(app: App, request: _Request, waits: bool) -> None:
     if waits:
         erasure = _wait(app, client, erasure)
     app.show(document(erasure) | {"commitmentSalt": salt}, erasure_report(erasure))
+    if erasure.state == Erasure.SUCCEEDED and not any(o.erased_samples for o in erasure.outcomes):
+        click.echo("Nothing was erased: no sample matched. Check the ids' spelling.", err=True)
     exit_with(erasure)
 
 
