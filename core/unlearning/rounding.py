@@ -10,16 +10,15 @@ residual
     R = 2^(g+f) 2B - A (2^f W + T)
 
 and a step of s bits is X ~ A^-1 R by any approximate inverse, V = round(2^s X),
-T <- 2^s T + V, R <- 2^s R - A V, f <- f + s. Since A >= L I, column by column,
+T <- 2^s T + V, R <- 2^s R - A V, f <- f + s. What is still missing is A^-1 R, of which
+Y ~ A^-1 R is a guess in float64. Since A >= L I, column by column,
 
-    || 2^g W* - (W + 2^-f T) ||_2  <=  2^-f ||R||_2 / L
+    || A^-1 R - Y ||_2  <=  || R - A Y ||_2 / L
 
-so the rounding is proven once every entry is farther than that from a half-integer.
-No entry of 2^g W* is a half-integer (see ``objective``), so the loop ends.
+so the rounding is proven once every entry of W + 2^-f (T + Y) is farther than 2^-f times
+that from a half-integer. No entry of 2^g W* is one (see ``objective``), so the loop ends.
 
-R is computed modulo 2^64. That is the true R only while |R| < 2^63, which the same
-sum in float64, with a bound on its error, must confirm at every step: without this
-guard a wrapped R passes for a small one.
+R is exact: where its integers could have wrapped around, ``integers.Checked`` refuses them.
 """
 
 from dataclasses import dataclass
@@ -33,18 +32,14 @@ from unlearning.errors import NotSolvableError
 from unlearning.integers import Checked, times_rows
 from unlearning.inverse import ApproximateInverse
 from unlearning.lattice import TARGETS
-from unlearning.limbs import GramProduct
 from unlearning.objective import GRID_BITS, Objective
 from unlearning.statistics import Statistics
-from unlearning.triangle import multiply
+from unlearning.system import NORM_SLACK, System
 
 _STEPS = 64
 _LARGEST_STEP = 30
 
 _TOO_FAR = "the approximate inverse is too far from A^-1 to gain a digit"
-
-_NORM_SLACK = 1 + 2.0**-30
-"""Covers the rounding of a norm and of a margin in float64."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +85,7 @@ class Solution:
         """The gradient of L is -R / 2 in lattice units; lam bounds its curvature from below."""
         norm = float(np.sqrt(np.square(self.residual.astype(np.float64)).sum()))
         units = objective.features.step * TARGETS.step
-        gradient_norm = norm * _NORM_SLACK * 2.0 ** -(GRID_BITS + 1) * units
+        gradient_norm = norm * NORM_SLACK * 2.0 ** -(GRID_BITS + 1) * units
         return SolveReport(
             solver, gradient_norm, gradient_norm / objective.ridge_in_real_units, True
         )
@@ -160,7 +155,7 @@ def solve(
     Raises NotSolvableError if the inverse is too far from the statistics' to gain
     digits; a fresh one gains them for all statistics within capacity.
     """
-    A = _System.of(statistics)
+    A = System.of(statistics)
     now, step = _to_the_point(A, inverse, _start(statistics, carried))
     for refinements in range(step, _STEPS):
         Y = _correction(inverse, now.R)
@@ -172,53 +167,6 @@ def solve(
     raise NotSolvableError(f"no proof of the rounding after {_STEPS} refinements")
 
 
-@dataclass(frozen=True)
-class _System:
-    """A = 2G + L I.
-
-    Attributes:
-        gram: multiplies by G exactly.
-        ridge: L, which bounds A from below.
-        norm: bounds the Frobenius norm of the entries' magnitudes from above.
-    """
-
-    gram: GramProduct
-    ridge: int
-    norm: float
-
-    @classmethod
-    def of(cls, statistics: Statistics) -> "_System":
-        d, trace = len(statistics.G), float(statistics.G.trace())
-        norm = (2 * trace + d * statistics.ridge) * _NORM_SLACK  # ||G||_F <= tr G, as G >= 0
-        return cls(GramProduct.of(statistics), statistics.ridge, norm)
-
-    @property
-    def bits(self) -> int:
-        """V may have this many in one pass."""
-        return self.gram.bits
-
-    def times(self, V: NDArray[np.float64]) -> Checked:
-        """A V for integers |V| < 2^53, float64."""
-        return (self.gram(V) << 1) + Checked.of_exact(V) * self.ridge
-
-    def distance(self, R: NDArray[np.int64], Y: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Upper bounds on || A^-1 R - Y ||_2, shape (C,).
-
-        It is at most || R - A Y ||_2 / L. That residual is computed in float64, where a sum
-        of d terms in any order is off by at most d 2^-53 of their magnitudes (Higham,
-        Accuracy and Stability, 2002, section 3.1).
-        """
-        (GY,) = multiply(self.gram.G, Y)
-        residual = R.astype(np.float64) - (2.0 * GY + float(self.ridge) * Y)
-        lost = (2 * len(Y) + 64) * 2.0**-53 * (self.norm * _norms(Y) + _norms(R))
-        return (_norms(residual) + lost) * _NORM_SLACK / self.ridge
-
-
-def _norms(columns: NDArray[Any]) -> NDArray[np.float64]:
-    squares = np.square(columns.astype(np.float64)).sum(axis=0)
-    return np.asarray(np.sqrt(squares) + 2.0**-400)  # squares may underflow
-
-
 def _start(statistics: Statistics, carried: Carried | None) -> _Leading:
     """From the carried weights, or from 0 at f = -g, where R = 2B."""
     if carried is not None:
@@ -227,7 +175,7 @@ def _start(statistics: Statistics, carried: Carried | None) -> _Leading:
     return _Leading(np.zeros_like(moments), 2 * moments, -GRID_BITS)
 
 
-def _to_the_point(A: _System, inverse: ApproximateInverse, now: _Leading) -> tuple[_Expansion, int]:
+def _to_the_point(A: System, inverse: ApproximateInverse, now: _Leading) -> tuple[_Expansion, int]:
     """Gains digits until W has all that the grid has."""
     for step in range(1, _STEPS):
         digits = _digits(A, now.R, _correction(inverse, now.R), -now.f)
@@ -239,7 +187,7 @@ def _to_the_point(A: _System, inverse: ApproximateInverse, now: _Leading) -> tup
     raise NotSolvableError(f"the grid was not reached in {_STEPS} refinements")
 
 
-def _refine(A: _System, now: _Expansion, X: NDArray[np.float64]) -> _Expansion:
+def _refine(A: System, now: _Expansion, X: NDArray[np.float64]) -> _Expansion:
     """Gains digits of the fraction."""
     digits = _digits(A, now.R, X, _LARGEST_STEP)
     if digits is None or digits.s == 0:
@@ -262,7 +210,7 @@ def _bits(X: NDArray[np.float64]) -> int:
     return frexp(float(np.abs(X).max()))[1]
 
 
-def _digits(A: _System, R: NDArray[np.int64], X: NDArray[np.float64], most: int) -> _Digits | None:
+def _digits(A: System, R: NDArray[np.int64], X: NDArray[np.float64], most: int) -> _Digits | None:
     """As many bits as one pass takes and R can bear, at most ``most``; None if not even 0."""
     s = min(most, max(A.bits - _bits(X), 1))
     while s >= 0:
@@ -275,7 +223,7 @@ def _digits(A: _System, R: NDArray[np.int64], X: NDArray[np.float64], most: int)
     return None
 
 
-def _proven(A: _System, now: _Expansion, Y: NDArray[np.float64]) -> _Rounded | None:
+def _proven(A: System, now: _Expansion, Y: NDArray[np.float64]) -> _Rounded | None:
     """Rounds W + 2^-f (T + Y); None while the truth may lie beyond a half-integer."""
     T, f, off = now.T, now.f, A.distance(now.R, Y)
     if f == 0:  # so that a half is an integer
@@ -294,7 +242,7 @@ def _proven(A: _System, now: _Expansion, Y: NDArray[np.float64]) -> _Rounded | N
     return _Rounded(weights, float(margin.min(initial=inf)) / one)
 
 
-def _residual_at(A: _System, weights: NDArray[np.int64], now: _Expansion) -> NDArray[np.int64]:
+def _residual_at(A: System, weights: NDArray[np.int64], now: _Expansion) -> NDArray[np.int64]:
     """2^g 2B - A weights, from the residual of W, which is as a rule the same weights."""
     residual, rest = now.R_W, weights - now.W
     while rest.any():

@@ -24,6 +24,7 @@ from unlearning.objective import GRID_BITS, Objective
 from unlearning.reference import gram_and_moments, rational_solution, rounded_solution
 from unlearning.rounding import Solution, solve
 from unlearning.statistics import Statistics
+from unlearning.system import System
 
 StatisticsOf = Callable[..., Statistics]
 Integers = NDArray[np.int64]
@@ -378,7 +379,7 @@ def subtract_product(
     R: NDArray[np.int64], s: int, V: Floats, product: GramProduct, ridge: int
 ) -> NDArray[np.int64] | None:
     """2^s R - A V, as a refinement computes it."""
-    system = rounding._System(product, ridge, norm=0.0)
+    system = System(product, ridge, norm=0.0)
     return ((Checked.of(R) << s) - system.times(V)).exact()
 
 
@@ -415,7 +416,7 @@ def test_the_distance_is_bounded_by_the_length_of_the_residual_not_its_largest_e
     # 2^g W* is 1/2 + 100 / 2^f in the first entry, so rounds to 1, but T says 0.
     assert (int(T[0, 0]) + 2 ** (f - 1)) >> f == 0
     assert int(np.abs(R).max()) / ridge < abs(int(T[0, 0]) - 2 ** (f - 1))
-    system = rounding._System.of(statistics)
+    system = System.of(statistics)
     assert rounding._proven(system, state, np.zeros((d, 1))) is None
 
 
@@ -496,7 +497,7 @@ def test_the_distance_of_any_guess_is_bounded(
     exact = rational_solution(psi, t, statistics.ridge)
     values = st.floats(-(2.0**50), 2.0**50)
     guess = data.draw(st.lists(values, min_size=d * C, max_size=d * C))
-    system, R = rounding._System.of(statistics), 2 * statistics.B.astype(np.int64)
+    system, R = System.of(statistics), 2 * statistics.B.astype(np.int64)
     for Y in (np.array(guess).reshape(d, C), exact.astype(np.float64)):
         off = system.distance(R, Y)
         for c in range(C):
@@ -511,7 +512,7 @@ def test_before_the_first_digit_of_the_fraction_a_guess_is_believed_no_further_t
     ridge = 1001
     zeros, R = np.zeros((1, 1), np.int64), np.array([[521]])  # A = L: the truth is 0.5205
     state = rounding._Expansion(zeros, R, zeros, R, 0)
-    system = rounding._System.of(Statistics(1, 1, ridge))
+    system = System.of(Statistics(1, 1, ridge))
     rounded = rounding._proven(system, state, np.array([[guess]]))
     assert (rounded is not None) == proven
     assert rounded is None or rounded.weights == 1
@@ -539,5 +540,5 @@ def test_the_norm_bounds_all_entries_together(
     psi, t = problem
     G, _ = gram_and_moments(psi, t)
     A = 2 * G + (2 * ridge + 1) * np.eye(len(G), dtype=int).astype(object)
-    system = rounding._System.of(statistics_of(psi, t, 2 * ridge + 1))
+    system = System.of(statistics_of(psi, t, 2 * ridge + 1))
     assert sum(entry**2 for entry in A.ravel()) <= Fraction(system.norm) ** 2
