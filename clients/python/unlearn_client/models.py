@@ -100,7 +100,7 @@ class ModelCalls(Connection):
         samples: Iterable[Sample],
         progress: Callable[[int], None] | None = None,
     ) -> AddSamplesResponse:
-        """Streams samples to a model; sending them again changes nothing.
+        """Streams samples to a model, batches in any order; sending them again changes nothing.
 
         An exception of ``samples`` passes through. After any error the other batches
         that were sent stay, so the same call can be made again.
