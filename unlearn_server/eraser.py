@@ -134,7 +134,7 @@ class Eraser:
             if not batch:
                 return []
             try:
-                return self._erase(workspace, model_id, batch)
+                return self._erase(workspace, model, batch)
             except (OperationalError, OSError, _WithdrawnError):
                 workspace.drop_state()
                 raise
@@ -146,10 +146,9 @@ class Eraser:
         return []
 
     def _erase(
-        self, workspace: Workspace, model_id: str, batch: Sequence[Erasure]
+        self, workspace: Workspace, model: Model, batch: Sequence[Erasure]
     ) -> list[_Culprit]:
         with self._database.read() as conn:
-            model = models.get(conn, model_id)
             before = releases.serving(conn, model.key)
             state = workspace.state(conn, model, self._keys)
             removal = Removal(model, self._keys, state.everything.n - state.core.n)
@@ -165,7 +164,7 @@ class Eraser:
             after = releasing.insert(conn, model, state, solution) if solution else before
             for erasure in batch:
                 _add_outcome(conn, erasure, _outcome(model, erasure, removal, before, after), now)
-            model = models.get(conn, model_id)
+            model = models.get(conn, model.model_id)
             served = Served.of(model, after)  # whatever can fail comes before the commit
         workspace.keep_state(state, model.version)
         workspace.publish(served)

@@ -11,9 +11,6 @@ from math import inf
 
 from scipy.special import ndtr, ndtri
 
-DELTA = 1e-6
-"""The delta at which epsilon is stated."""
-
 FALSE_POSITIVE_RATE = 0.01
 """The false positive rate at which an attack's true positive rate is stated."""
 

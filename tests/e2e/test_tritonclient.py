@@ -2,8 +2,8 @@
 
 It needs another protobuf than ours, hence a virtual environment of its own:
 
-    python3 -m venv /tmp/triton && /tmp/triton/bin/pip install 'tritonclient[grpc]'
-    UNLEARN_TRITON_PYTHON=/tmp/triton/bin/python pytest tests/e2e/test_tritonclient.py
+    python3 -m venv ~/triton && ~/triton/bin/pip install 'tritonclient[grpc]'
+    UNLEARN_TRITON_PYTHON=~/triton/bin/python pytest tests/e2e/test_tritonclient.py
 """
 
 import io
