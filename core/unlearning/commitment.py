@@ -30,6 +30,7 @@ import numpy as np
 import rfc8785
 from numpy.typing import NDArray
 
+from unlearning.gram import GramMatrix
 from unlearning.objective import Objective
 from unlearning.statistics import Statistics
 
@@ -54,10 +55,18 @@ def _description(objective: Objective) -> bytes:
     return hashlib.sha256(rfc8785.dumps(objective.to_json())).digest()
 
 
-def rows_digest(statistics: Statistics) -> bytes:
-    """SHA-256 over the exact statistics; never published, since it would confirm a guess."""
-    leaves = _POOL.map(lambda leaf: hashlib.sha256(leaf()).digest(), _leaves(statistics))
-    return hashlib.sha256(b"".join(leaves)).digest()
+def rows_digest(statistics: Statistics) -> Callable[[], bytes]:
+    """SHA-256 over the exact statistics; never published, since it would confirm a guess.
+
+    Hashing has begun when this returns, and goes on beside what the caller does next; the
+    statistics must not change before the function returned has given the digest.
+    """
+    leaves = [_POOL.submit(_sha256, leaf) for leaf in _leaves(statistics)]
+    return lambda: hashlib.sha256(b"".join(leaf.result() for leaf in leaves)).digest()
+
+
+def _sha256(leaf: Callable[[], bytes]) -> bytes:
+    return hashlib.sha256(leaf()).digest()
 
 
 def _leaves(statistics: Statistics) -> Iterator[Callable[[], bytes]]:
@@ -67,10 +76,10 @@ def _leaves(statistics: Statistics) -> Iterator[Callable[[], bytes]]:
         yield partial(_triangle_leaf, statistics.G, start)
 
 
-def _triangle_leaf(G: NDArray[np.float64], start: int) -> bytes:
-    # G is symmetric and stored below its diagonal: its columns are the triangle's rows.
-    stop = min(start + _ROWS_A_LEAF, len(G))
-    return _int64(np.concatenate([G[i:, i] for i in range(start, stop)]))
+def _triangle_leaf(G: GramMatrix, start: int) -> bytes:
+    # G is symmetric and kept below its diagonal: its columns are the triangle's rows.
+    strip = G.strip(start, start + _ROWS_A_LEAF).astype("<i8")
+    return np.concatenate([strip[i:, i] for i in range(strip.shape[1])]).tobytes()
 
 
 def _int64(values: NDArray[Any]) -> bytes:

@@ -33,3 +33,7 @@ class CapacityError(UnlearningError):
 
 class NotSolvableError(UnlearningError):
     """The correctly rounded solution could not be proven; nothing was released."""
+
+
+class InconsistentStateError(UnlearningError):
+    """What is kept in memory contradicts itself: a fault of the machine or of this package."""

@@ -6,6 +6,7 @@ solution on the CORE rows (Golatkar et al., Mixed-Privacy Forgetting, CVPR 2021,
 section 3), kept ready so that nothing needs solving.
 """
 
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
 
@@ -14,13 +15,19 @@ from numpy.typing import NDArray
 
 from unlearning.commitment import rows_digest, state_commitment
 from unlearning.errors import NotSolvableError
+from unlearning.expansion import Carried
 from unlearning.inverse import Inverse
 from unlearning.objective import Objective
-from unlearning.rounding import Carried, Solution, solve, without
+from unlearning.rounding import Solution, check, solve, without
 from unlearning.statistics import Statistics
 
 _CROSSOVER = 4
-"""Following more than d / 4 rows costs more than factoring what remains."""
+"""Following more than d / 4 rows costs more than factoring what remains (measured)."""
+
+_MOST_STEPS = 3
+"""Passes over A that a solve takes while the inverse is good."""
+
+_SOLVES_A_CHECK = 32
 
 
 class Method(StrEnum):
@@ -52,6 +59,7 @@ class MixedPrivacyModel:
         self._core_digest: bytes | None = None
         self._inverse: Inverse | None = None
         self._carried: Carried | None = None
+        self._solves = self._steps = 0
 
     def add(
         self,
@@ -77,9 +85,8 @@ class MixedPrivacyModel:
             self._start_anew()
         if self._inverse is None or self._carried is None:
             return
-        self._carried = without(self._carried, psi, t)
         try:
-            self._inverse.remove(psi.astype(np.float64))
+            self._carried = without(self._carried, self._inverse, psi, t)
         except NotSolvableError:
             self._start_anew()
 
@@ -98,6 +105,7 @@ class MixedPrivacyModel:
             return self.core_solution()
         solution = self._correct() or self._solve_anew()
         self._carried = solution.carried
+        self._solves, self._steps = self._solves + 1, solution.steps
         return solution
 
     def _correct(self) -> Solution | None:
@@ -128,9 +136,34 @@ class MixedPrivacyModel:
             self._core_solution = solve(self.core, Inverse(self.core))
         return self._core_solution
 
+    def begin_commitment(self) -> Callable[[bytes], bytes]:
+        """Hashes the statistics held beside what follows, in which they must not change.
+
+        Returns a function that waits for it and commits to them under a salt.
+        """
+        self.everything.G.limbs()  # settled now, since a solve would do it while G is read
+        everything = rows_digest(self.everything)
+
+        def commit(salt: bytes) -> bytes:
+            if self._core_digest is None:
+                self._core_digest = rows_digest(self.core)()
+            return state_commitment(salt, self.objective, everything(), self._core_digest)
+
+        return commit
+
     def state_commitment(self, salt: bytes) -> bytes:
         """Commits to the statistics held."""
-        if self._core_digest is None:
-            self._core_digest = rows_digest(self.core)
-        everything = rows_digest(self.everything)
-        return state_commitment(salt, self.objective, everything, self._core_digest)
+        return self.begin_commitment()(salt)
+
+    def maintain(self) -> None:
+        """What can wait until an erasure is answered, and keeps the next one fast and sure.
+
+        Raises InconsistentStateError if what is carried has come to be wrong.
+        """
+        if self._inverse is None or self._carried is None:
+            return
+        if self._solves % _SOLVES_A_CHECK == 0:
+            check(self.everything, self._carried)
+        if self._steps > _MOST_STEPS:
+            self._inverse = None  # before the new one takes its memory
+            self._inverse = Inverse(self.everything)

@@ -11,7 +11,8 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import blas
+
+from unlearning import blas
 
 _ERROR = 2.0**-48
 """Of the magnitudes: more than float64 loses in the few operations that are strung together."""
@@ -43,7 +44,7 @@ class Checked:
     @classmethod
     def of_exact(cls, floats: NDArray[np.float64], shift: int = 0) -> Self:
         """Takes float64 that are exact multiples of 2^shift, below 2^53 times that."""
-        units = np.ldexp(floats, -shift).astype(np.int64).view(np.uint64)
+        units = (floats * 2.0**-shift).astype(np.int64).view(np.uint64)
         return cls(units << np.uint64(shift), floats, np.abs(floats))
 
     def __add__(self, other: Self) -> Self:
@@ -70,8 +71,8 @@ class Checked:
     def __lshift__(self, bits: int) -> Self:
         return type(self)(
             self.modular << np.uint64(bits),
-            np.ldexp(self.value, bits),
-            np.ldexp(self.magnitude, bits),
+            self.value * 2.0**bits,
+            self.magnitude * 2.0**bits,
         )
 
     def __getitem__(self, columns: tuple[slice, slice]) -> Self:
@@ -96,7 +97,7 @@ def times_rows(
     bits = 53 - _ROW_BITS - inner.bit_length()
     total, shift = None, 0
     for limb in _limbs(X, bits):
-        product = blas.dgemm(1.0, rows.T, limb, trans_a=not transpose)
+        product = blas.product(rows.T if transpose else rows, limb)
         term = Checked.of_exact(product) << shift
         total = term if total is None else total + term
         shift += bits

@@ -4,42 +4,41 @@ The optimum is a function of integers, but solvers differ in their last bits, so
 is released is the optimum rounded to the nearest multiple of 2^-g: then every
 solver, machine and path releases the same bits.
 
-Digits are gained a step at a time. Held are integers W (on the grid), T and the exact
-residual
-
-    R = 2^(g+f) 2B - A (2^f W + T)
-
-and a step of s bits is X ~ A^-1 R by any approximate inverse, V = round(2^s X),
-T <- 2^s T + V, R <- 2^s R - A V, f <- f + s. What is still missing is A^-1 R, of which
-Y ~ A^-1 R is a guess in float64. Since A >= L I, column by column,
+Its digits are gained until those that are missing do not matter (``expansion``): since
+A >= L I, column by column,
 
     || A^-1 R - Y ||_2  <=  || R - A Y ||_2 / L
 
-so the rounding is proven once every entry of W + 2^-f (T + Y) is farther than 2^-f times
-that from a half-integer. No entry of 2^g W* is one (see ``objective``), so the loop ends.
+so a column is proven once each of its entries of W + 2^-f (T + Y) is farther than 2^-f
+times that from a half-integer. None of 2^g W* is one (see ``objective``), so the loop ends.
+The other columns go on from the guess Y + P (R - A Y), P any approximate inverse.
 
 R is exact: where its integers could have wrapped around, ``integers.Checked`` refuses them.
+What ends as Y starts the next solve: as rows leave, ``without`` moves it to where it
+belongs, and nothing is solved from zero.
 """
 
 from dataclasses import dataclass
-from math import frexp, inf
-from typing import Any, NamedTuple
+from math import inf
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unlearning.errors import NotSolvableError
+from unlearning import blas
+from unlearning.errors import InconsistentStateError, NotSolvableError
+from unlearning.expansion import Carried, Expansion
 from unlearning.integers import Checked, times_rows
-from unlearning.inverse import ApproximateInverse
+from unlearning.inverse import ApproximateInverse, Inverse
 from unlearning.lattice import TARGETS
 from unlearning.objective import GRID_BITS, Objective
 from unlearning.statistics import Statistics
 from unlearning.system import NORM_SLACK, System
 
 _STEPS = 64
-_LARGEST_STEP = 30
 
-_TOO_FAR = "the approximate inverse is too far from A^-1 to gain a digit"
+_FRACTION = 14
+"""Bits beyond the grid's point to gain at a time: as a rule, far more than the proof needs."""
 
 
 @dataclass(frozen=True)
@@ -64,22 +63,25 @@ class Solution:
     """The rounded optimum, and how it went.
 
     Attributes:
-        weights: round(2^g W*), shape (d, C), int64.
-        residual: 2^g 2B - A weights, exact, shape (d, C), int64.
-        steps: refinements made; depends on the path, for the operator's eyes only.
+        carried: the weights, round(2^g W*), with their residual 2^g 2B - A weights.
+        steps: passes over A; depends on the path, for the operator's eyes only.
         margin: least distance of an entry to a rounding boundary beyond the bound, in
             grid units; for the operator's eyes only.
     """
 
-    weights: NDArray[np.int64]
-    residual: NDArray[np.int64]
+    carried: Carried
     steps: int
     margin: float
 
     @property
-    def carried(self) -> "Carried":
-        """To start from once rows have left."""
-        return Carried(self.weights, self.residual)
+    def weights(self) -> NDArray[np.int64]:
+        """In grid units, shape (d, C)."""
+        return self.carried.weights
+
+    @property
+    def residual(self) -> NDArray[np.int64]:
+        """Exact, shape (d, C)."""
+        return self.carried.residual
 
     def report(self, objective: Objective, solver: str = "exact") -> SolveReport:
         """The gradient of L is -R / 2 in lattice units; lam bounds its curvature from below."""
@@ -91,50 +93,24 @@ class Solution:
         )
 
 
-class _Leading(NamedTuple):
-    """The digits before the grid's point: 2^-f T with its exact residual R, f <= 0."""
-
-    T: NDArray[np.int64]
-    R: NDArray[np.int64]
-    f: int
-
-
-class _Expansion(NamedTuple):
-    """W + 2^-f T with its exact residual R, and R_W, the residual of W alone."""
-
-    W: NDArray[np.int64]
-    R_W: NDArray[np.int64]
-    T: NDArray[Any]
-    R: NDArray[np.int64]
-    f: int
-
-
-class _Digits(NamedTuple):
-    """s more bits: V = round(2^s X), and R <- 2^s R - A V."""
-
-    s: int
-    V: NDArray[np.int64]
-    R: NDArray[np.int64]
-
-
 class _Rounded(NamedTuple):
-    weights: NDArray[np.int64]
-    margin: float
-
-
-class Carried(NamedTuple):
-    """Weights to start from, on the grid, with their exact residual under the statistics."""
+    """Weights (d, C), and their margins (C,): those of a column are proven if it is positive."""
 
     weights: NDArray[np.int64]
-    residual: NDArray[np.int64]
+    margins: NDArray[np.float64]
 
 
-def without(carried: Carried, psi: NDArray[np.int16], t: NDArray[np.int64]) -> Carried | None:
-    """The same weights with their residual once rows psi (k, d), targets t (k, C), have left.
+def without(
+    carried: Carried, inverse: Inverse, psi: NDArray[np.int16], t: NDArray[np.int64]
+) -> Carried | None:
+    """Follows rows psi (k, d), targets t (k, C), as they leave; so does ``inverse``.
 
-        R - 2^g 2 psi' t + 2 psi' psi W  =  R - 2 psi' (2^g t - psi W)
+    The weights stay, and with the rows' errors E = 2^g t - psi W, exact,
 
-    O(k d C) exact integer work; None where the result cannot be shown to be below 2^62.
+        R <- R - 2 psi' E,   A^-1 R <- A^-1 R - U S^-1 (E - psi A^-1 R)
+
+    (see ``inverse``). O(k d C) exact integer work; None where it leaves 62 bits. Raises
+    NotSolvableError if the inverse cannot follow.
     """
     rows = psi.astype(np.float64)
     errors = ((Checked.of(t) << GRID_BITS) - times_rows(rows, carried.weights)).exact()
@@ -142,7 +118,21 @@ def without(carried: Carried, psi: NDArray[np.int16], t: NDArray[np.int64]) -> C
         return None
     moved = times_rows(rows, errors, transpose=True) << 1
     residual = (Checked.of(carried.residual) - moved).exact()
-    return None if residual is None else Carried(carried.weights, residual)
+    at_the_optimum = errors - blas.product(rows, carried.missing)
+    missing = carried.missing - inverse.remove(rows, at_the_optimum)
+    return None if residual is None else Carried(carried.weights, residual, missing)
+
+
+def check(statistics: Statistics, carried: Carried) -> None:
+    """Compares the residual that is carried with 2^g 2B - A W, recomputed.
+
+    Raises InconsistentStateError if they differ.
+    """
+    W = carried.weights.astype(np.float64)
+    moments = Checked.of(statistics.B.astype(np.int64)) << (GRID_BITS + 1)
+    residual = moments - System.of(statistics).times(W, W[:, :0]).exact
+    if not np.array_equal(residual.modular.view(np.int64), carried.residual):
+        raise InconsistentStateError("the residual carried is not that of the weights")
 
 
 def solve(
@@ -156,99 +146,64 @@ def solve(
     digits; a fresh one gains them for all statistics within capacity.
     """
     A = System.of(statistics)
-    now, step = _to_the_point(A, inverse, _start(statistics, carried))
-    for refinements in range(step, _STEPS):
-        Y = _correction(inverse, now.R)
-        rounded = _proven(A, now, Y)
-        if rounded is not None:
-            residual = _residual_at(A, rounded.weights, now)
-            return Solution(rounded.weights, residual, refinements, rounded.margin)
-        now = _refine(A, now, Y)
-    raise NotSolvableError(f"no proof of the rounding after {_STEPS} refinements")
-
-
-def _start(statistics: Statistics, carried: Carried | None) -> _Leading:
-    """From the carried weights, or from 0 at f = -g, where R = 2B."""
-    if carried is not None:
-        return _Leading(carried.weights, carried.residual, 0)
-    moments = statistics.B.astype(np.int64)
-    return _Leading(np.zeros_like(moments), 2 * moments, -GRID_BITS)
-
-
-def _to_the_point(A: System, inverse: ApproximateInverse, now: _Leading) -> tuple[_Expansion, int]:
-    """Gains digits until W has all that the grid has."""
+    now = Expansion.at(carried) if carried else Expansion.at_zero(statistics)
+    X = now.Y if carried else inverse.solve(now.rest)
+    left = np.arange(X.shape[1])
+    found = _empty(X.shape)
+    margin, most = inf, -now.f
     for step in range(1, _STEPS):
-        digits = _digits(A, now.R, _correction(inverse, now.R), -now.f)
-        if digits is None:
-            raise NotSolvableError(_TOO_FAR)
-        now = _Leading(now.T * (1 << digits.s) + digits.V, digits.R, now.f + digits.s)
-        if now.f == 0:
-            return _Expansion(now.T, now.R, np.zeros_like(now.T), now.R, 0), step
-    raise NotSolvableError(f"the grid was not reached in {_STEPS} refinements")
+        now = now.step(A, X, most)
+        if now.f >= 0:
+            rounded = _round(A, now)
+            proven = rounded.margins > 0
+            _keep(found, left[proven], _carried(A, now[proven], rounded.weights[:, proven]))
+            margin = min(margin, float(rounded.margins[proven].min(initial=inf)))
+            left, now = left[~proven], now[~proven]
+        if not len(left):
+            return Solution(found, step, margin)
+        X, most = now.Y + inverse.solve(now.rest), -now.f if now.f < 0 else _FRACTION
+    raise NotSolvableError(f"no proof of the rounding after {_STEPS} steps")
 
 
-def _refine(A: System, now: _Expansion, X: NDArray[np.float64]) -> _Expansion:
-    """Gains digits of the fraction."""
-    digits = _digits(A, now.R, X, _LARGEST_STEP)
-    if digits is None or digits.s == 0:
-        raise NotSolvableError(_TOO_FAR)
-    T, f = now.T, now.f + digits.s
-    if f > 60 or int(np.abs(T).max()) << digits.s >= 2**60:
-        T = T.astype(object)  # Python's integers have no end
-    return _Expansion(now.W, now.R_W, T * (1 << digits.s) + digits.V, digits.R, f)
+def _empty(shape: tuple[int, ...]) -> Carried:
+    return Carried(
+        np.empty(shape, np.int64, order="F"),
+        np.empty(shape, np.int64, order="F"),
+        np.empty(shape, order="F"),
+    )
 
 
-def _correction(inverse: ApproximateInverse, R: NDArray[np.int64]) -> NDArray[np.float64]:
-    X = inverse.solve(R.astype(np.float64))
-    if not np.abs(X).max(initial=0.0) < 2.0**52:  # nor is a NaN
-        raise NotSolvableError("the approximate inverse gave a value that no weight can have")
-    return X
+def _keep(found: Carried, columns: NDArray[np.intp], part: Carried) -> None:
+    found.weights[:, columns] = part.weights
+    found.residual[:, columns] = part.residual
+    found.missing[:, columns] = part.missing
 
 
-def _bits(X: NDArray[np.float64]) -> int:
-    """The least b with |X| <= 2^b, up to one."""
-    return frexp(float(np.abs(X).max()))[1]
+def _round(A: System, now: Expansion) -> _Rounded:
+    """Rounds W + 2^-f (T + Y), and says by how much the truth can be told from a half-integer."""
+    Y, one = now.Y, 1 << now.f
+    if now.f == 0:  # T is 0, and half of 1 no integer
+        whole, rest = np.ones_like(now.T), np.full_like(Y, -0.5)
+    else:
+        # T + half = whole 2^f + rest, with rest about 0: its float64 is exact where it matters.
+        whole = (now.T + one) // one
+        rest = (now.T + (one >> 1) - whole * one).astype(np.float64)
+    units = (rest + Y) * 2.0**-now.f
+    distance = np.abs(rest + Y - np.rint(units) * 2.0**now.f)
+    off = A.distance(now.R, Y, now.rest)
+    margins = (distance - off - 2.0**-50 * (np.abs(rest) + np.abs(Y))).min(axis=0)
+    weights = now.W + whole.astype(np.int64) + np.floor(units).astype(np.int64)
+    return _Rounded(weights, margins / one)
 
 
-def _digits(A: System, R: NDArray[np.int64], X: NDArray[np.float64], most: int) -> _Digits | None:
-    """As many bits as one pass takes and R can bear, at most ``most``; None if not even 0."""
-    s = min(most, max(A.bits - _bits(X), 1))
-    while s >= 0:
-        V = np.rint(np.ldexp(X, s))
-        attempt = (Checked.of(R) << s) - A.times(V)
-        exact = attempt.exact()
-        if exact is not None:
-            return _Digits(s, V.astype(np.int64), exact)
-        s -= max(1, _bits(attempt.value) - 62)
-    return None
-
-
-def _proven(A: System, now: _Expansion, Y: NDArray[np.float64]) -> _Rounded | None:
-    """Rounds W + 2^-f (T + Y); None while the truth may lie beyond a half-integer."""
-    T, f, off = now.T, now.f, A.distance(now.R, Y)
-    if f == 0:  # so that a half is an integer
-        T, f, Y, off = 2 * T, 1, 2 * Y, 2 * off
-    half, one = 1 << (f - 1), 1 << f
-    # T + half = whole 2^f + rest, with rest about 0: its float64 is exact where it matters.
-    whole = (T + half + half) // one
-    rest = (T + half - whole * one).astype(np.float64)
-    above = np.floor(np.ldexp(rest + Y, -f))
-    nearest = np.rint(np.ldexp(rest + Y, -f))
-    distance = np.abs(rest + Y - np.ldexp(nearest, f))
-    margin = distance - off - 2.0**-50 * (np.abs(rest) + np.abs(Y))
-    if not (margin > 0).all():
-        return None
-    weights = now.W + whole.astype(np.int64) + above.astype(np.int64)
-    return _Rounded(weights, float(margin.min(initial=inf)) / one)
-
-
-def _residual_at(A: System, weights: NDArray[np.int64], now: _Expansion) -> NDArray[np.int64]:
-    """2^g 2B - A weights, from the residual of W, which is as a rule the same weights."""
-    residual, rest = now.R_W, weights - now.W
-    while rest.any():
-        digits = np.clip(rest, -(1 << A.bits), 1 << A.bits)
-        exact = (Checked.of(residual) - A.times(digits.astype(np.float64))).exact()
-        if exact is None:
-            raise NotSolvableError("the residual of the rounded weights leaves 62 bits")
-        residual, rest = exact, rest - digits
-    return residual
+def _carried(A: System, now: Expansion, weights: NDArray[np.int64]) -> Carried:
+    """The weights with their residual, from that of W, which is as a rule the same weights."""
+    moved = weights - now.W
+    missing = (now.T.astype(np.float64) + now.Y) * 2.0**-now.f - moved
+    if not moved.any():
+        return Carried(weights, now.R_W, missing)
+    product = A.times(moved.astype(np.float64), np.zeros((len(moved), 0)))
+    residual = (Checked.of(now.R_W) - product.exact).exact()
+    if residual is None:
+        raise NotSolvableError("the residual of the rounded weights leaves 62 bits")
+    return Carried(weights, residual, missing)

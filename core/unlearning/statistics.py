@@ -12,9 +12,10 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import blas
 
+from unlearning import blas
 from unlearning.errors import CapacityError
+from unlearning.gram import GramMatrix
 from unlearning.objective import GRID_BITS, Objective
 
 ROWS_AT_ONCE = 1024
@@ -29,7 +30,7 @@ class Statistics:
     Attributes:
         ridge: L, odd, in lattice units.
         n: number of rows.
-        G: shape (d, d), float64, Fortran order; only the lower triangle is kept.
+        G: the Gram matrix.
         B: shape (d, C), float64, Fortran order.
         target_squares: sum of t^2, shape (C,), int64.
     """
@@ -37,8 +38,7 @@ class Statistics:
     def __init__(self, width: int, classes: int, ridge: int) -> None:
         self.ridge = ridge
         self.n = 0
-        # calloc'ed: statistics without rows cost no memory.
-        self.G = np.zeros((width, width), order="F")
+        self.G = GramMatrix(width)
         self.B = np.zeros((width, classes), order="F")
         self.target_squares = np.zeros(classes, np.int64)
 
@@ -61,7 +61,7 @@ class Statistics:
 
     def merge(self, other: Self) -> None:
         """Adds the rows of ``other``; the caller has checked that they fit."""
-        self.G += other.G
+        self.G.merge(other.G)
         self.B += other.B
         self.target_squares += other.target_squares
         self.n += other.n
@@ -88,14 +88,13 @@ class Statistics:
 
     def _update(self, sign: float, psi: _Rows, t: _Rows) -> None:
         for rows, targets in _blocks(psi, t):
-            blas.dsyrk(sign, rows.T, 1.0, self.G, lower=1, overwrite_c=1)
-            blas.dgemm(sign, rows.T, targets, 1.0, self.B, overwrite_c=1)
+            (self.G.add if sign > 0 else self.G.subtract)(rows)
+            blas.add_product(self.B, sign, rows.T, targets)
         self.target_squares += int(sign) * np.square(t, dtype=np.int64).sum(axis=0)
         self.n += int(sign) * len(psi)
 
     def _limit_reached(self, psi: _Rows, t: _Rows) -> str | None:
-        diagonal = self.G.diagonal().astype(np.int64)
-        diagonal += np.einsum("ij,ij->j", psi, psi, dtype=np.int64)
+        diagonal = self.G.diagonal + np.einsum("ij,ij->j", psi, psi, dtype=np.int64)
         trace, largest = sum(map(int, diagonal)), int(diagonal.max())
         target_squares = int((self.target_squares + np.square(t, dtype=np.int64).sum(axis=0)).max())
         norm = 2 * trace + self.ridge  # bounds ||A||_2

@@ -7,10 +7,27 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from unlearning.gram import GramMatrix, Limb
 from unlearning.objective import Objective
 from unlearning.statistics import Statistics
 
 Rows = list[list[int]] | NDArray[np.integer[Any]]
+
+
+@pytest.fixture(scope="session")
+def gram_of() -> Callable[[Any], GramMatrix]:
+    """A Gram matrix of the integers of a lower triangle, in one limb of the least norm."""
+
+    def make(lower: Any) -> GramMatrix:
+        entries = np.tril(np.asarray(lower)).astype(np.int64)
+        magnitudes = np.abs(entries).astype(object)
+        rows = (magnitudes + np.tril(magnitudes, -1).T).sum(axis=1)
+        made = GramMatrix(len(entries))
+        made._fine = Limb(np.asfortranarray(entries, np.float64), 0, int(rows.max()))
+        made.diagonal[:] = entries.diagonal()
+        return made
+
+    return make
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +75,8 @@ def bits() -> Callable[[Statistics], tuple[Any, ...]]:
     """Everything that statistics hold, to the last bit."""
 
     def read(statistics: Statistics) -> tuple[Any, ...]:
-        arrays = (np.tril(statistics.G), statistics.B, statistics.target_squares)
+        G = np.tril(statistics.G.entries())
+        arrays = (G, statistics.B, statistics.target_squares)
         return (statistics.ridge, statistics.n, *(array.tobytes() for array in arrays))
 
     return read

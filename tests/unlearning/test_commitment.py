@@ -23,7 +23,7 @@ SALT = bytes(range(SALT_BYTES))
 def state_commitment(
     salt: bytes, objective: Objective, everything: Statistics, core: Statistics
 ) -> bytes:
-    digests = commitment.rows_digest(everything), commitment.rows_digest(core)
+    digests = commitment.rows_digest(everything)(), commitment.rows_digest(core)()
     return commitment.state_commitment(salt, objective, *digests)
 
 
@@ -36,7 +36,7 @@ def description(objective: Objective) -> bytes:
 
 
 def rows_digest(statistics: Statistics) -> bytes:
-    G, B = statistics.G, statistics.B
+    G, B = statistics.G.entries(), statistics.B
     d, classes = B.shape
     leaves = [struct.pack("<q", statistics.n), b""]
     for a in range(d):
@@ -123,7 +123,7 @@ def test_the_sign_of_zero_does_not_matter(
     objective, everything, core = small
     before = state_commitment(SALT, objective, everything, core)
     zeros = 0
-    for array in (core.G, core.B, everything.G, everything.B):
+    for array in (core.G._fine.triangle, core.B, everything.G._fine.triangle, everything.B):
         zeros += int((array == 0).sum())
         array[array == 0] = -0.0
     assert zeros
@@ -141,7 +141,7 @@ def test_any_changed_entry_changes_the_commitment(
     entries = [(0, 0), (1, 0), (65, 0), (63, 63), (64, 63), (64, 64), (65, 64), (65, 65), (40, 20)]
     changes = 0
     for statistics in held:
-        places = [(statistics.G, at) for at in entries]
+        places = [(statistics.G._fine.triangle, at) for at in entries]
         places += [(statistics.B, at) for at in ((0, 0), (0, 1), (65, 0), (65, 1))]
         for array, at in places:
             for delta in (1, -1):

@@ -1,6 +1,7 @@
 """Forgetting against a model that never saw the forgotten rows."""
 
 from collections.abc import Callable
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from numpy.typing import NDArray
 
-from unlearning import forgetting
-from unlearning.errors import CapacityError
+from tests.unlearning.population import Population
+from unlearning import commitment, forgetting, gram
+from unlearning.errors import CapacityError, InconsistentStateError
 from unlearning.forgetting import Method, MixedPrivacyModel
+from unlearning.gram import GramMatrix
 from unlearning.inverse import Inverse
 from unlearning.objective import Objective
 from unlearning.reference import rounded_solution
@@ -264,3 +267,134 @@ def test_what_is_kept_is_given_up_where_it_has_drifted_too_far(objective_of: Mak
     expected = model.solve()
     model._inverse = Inverse(Statistics.empty(objective))
     assert (model.solve().weights == expected.weights).all()
+
+
+def test_rows_whose_leaving_moves_the_residual_beyond_62_bits_leave_all_the_same(
+    objective_of: Make,
+) -> None:
+    """Their targets are the largest, and so large a ridge leaves them far from fitted."""
+    objective = objective_of(width=2, classes=2, ridge=2.0**22, label_scale=64.0)
+    psi = np.array([[FEATURE, FEATURE], [FEATURE, -5], [3, FEATURE], [-FEATURE, 8]], np.int16)
+    labels = np.array([0, 1, 1, 0])
+    model = MixedPrivacyModel(objective)
+    model.add(psi, labels, np.zeros(4, bool))
+    model.solve()
+    assert abs(2 * FEATURE * objective.label_scale) << 30 >= 2**62
+    for left in (3, 2, 1):
+        model.erase(psi[left:][:1], labels[left:][:1])
+        solution = model.solve()
+        model.maintain()
+        truth = rounded_solution(psi[:left], objective.targets(labels[:left]), objective.ridge)
+        assert solution.weights.tolist() == truth.tolist()
+        anew = MixedPrivacyModel(objective)
+        anew.add(psi[:left], labels[:left], np.zeros(left, bool))
+        assert (solution.residual == anew.solve().residual).all()
+
+
+@pytest.fixture
+def rows(objective_of: Make) -> Population:
+    held = Population(objective_of(width=30, classes=3), 400, seed=6, core=10)
+    held.add(np.arange(400))
+    held.model.solve()
+    return held
+
+
+@pytest.mark.parametrize("by", [1, -1])
+@pytest.mark.parametrize("at", [(0, 0), (17, 1), (29, 2)])
+def test_a_residual_that_has_come_to_be_wrong_is_found_within_32_solves(
+    rows: Population, at: tuple[int, int], by: int
+) -> None:
+    def erase_some(k: int) -> None:
+        for _ in range(k):
+            rows.erase(rows.some(1))
+            rows.model.solve()
+            rows.model.maintain()
+
+    erase_some(40)
+    assert rows.model._carried is not None
+    rows.model._carried.residual[at] += by
+    with pytest.raises(InconsistentStateError):
+        erase_some(32)
+
+
+def test_an_inverse_that_has_drifted_is_factored_anew_by_maintenance(rows: Population) -> None:
+    assert rows.model._inverse is not None
+    rows.model._inverse._P *= 0.97
+    for _ in range(2):  # until it is maintained
+        rows.erase(rows.some(1))
+        assert rows.model.solve().steps > 3
+    rows.model.maintain()
+    rows.erase(rows.some(1))
+    assert rows.model.solve().steps <= 2
+    rows.compare()
+
+
+def test_maintenance_of_what_was_never_solved_does_nothing(objective_of: Make) -> None:
+    model = MixedPrivacyModel(objective_of())
+    model.maintain()
+    model.add(np.array([[1, 2, 3]]), np.array([0]), np.zeros(1, bool))
+    model.maintain()
+    assert model._inverse is None
+
+
+def test_maintenance_between_an_erasure_and_its_solve_changes_no_bit(rows: Population) -> None:
+    for _ in range(40):
+        rows.erase(rows.some(1))
+        rows.model.maintain()
+    rows.compare()
+
+
+def test_hashing_beside_a_solve_gives_the_commitment_of_what_was_there_when_it_began(
+    rows: Population, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    solved = Event()
+    leaf = commitment._triangle_leaf
+
+    def after_the_solve(G: GramMatrix, start: int) -> bytes:
+        assert solved.wait(60)
+        return leaf(G, start)
+
+    for _ in range(3):
+        rows.erase(rows.some(1))
+        expected = rows.fresh().state_commitment(SALT)
+        with monkeypatch.context() as patch:
+            patch.setattr(commitment, "_triangle_leaf", after_the_solve)
+            solved.clear()
+            commit = rows.model.begin_commitment()
+            rows.model.solve()
+            solved.set()
+            assert commit(SALT) == expected
+        assert rows.model.state_commitment(SALT) == expected
+
+
+def test_a_commitment_that_was_begun_can_be_made_under_any_number_of_salts(
+    rows: Population,
+) -> None:
+    commit = rows.model.begin_commitment()
+    for salt in (SALT, bytes(32), SALT):
+        assert commit(salt) == rows.fresh().state_commitment(salt)
+
+
+def test_no_limb_is_written_while_it_is_hashed(
+    rows: Population, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """G is split before hashing begins, or where it was split before, left as it is."""
+    monkeypatch.setattr(gram, "_LARGEST_NORM", 2**24)
+    settled = []
+    settle = GramMatrix.settle
+
+    def watched(G: GramMatrix) -> None:
+        settled.append(G)
+        settle(G)
+
+    monkeypatch.setattr(GramMatrix, "settle", watched)
+    G = rows.model.everything.G
+    for _ in range(3):
+        rows.erase(rows.some(1))
+        commit = rows.model.begin_commitment()
+        assert G in settled
+        settled.clear()
+        rows.model.solve()
+        assert G not in settled
+        assert len(G.limbs()) == 2
+        assert commit(SALT) == rows.fresh().state_commitment(SALT)

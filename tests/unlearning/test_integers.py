@@ -39,6 +39,17 @@ def test_a_value_that_is_not_a_number_is_none() -> None:
     assert nan.exact() is None
 
 
+@given(st.integers(-(2**61), 2**61), st.integers(-(2**9), 2**9), st.integers(0, 63), st.booleans())
+def test_a_difference_of_numbers_far_larger_is_exact_or_none(
+    value: int, difference: int, shift: int, together: bool
+) -> None:
+    """It may be lost in their float64 altogether."""
+    a, b = Checked.of(np.array([value + difference])), Checked.of(np.array([value]))
+    result = ((a - b) << shift if together else (a << shift) - (b << shift)).exact()
+    assert result is None or result.tolist() == [difference << shift]
+    assert result is not None or (abs(difference) + abs(value) / 2**46) * 2**shift >= 2**62
+
+
 @given(st.integers(-(2**40), 2**40), st.integers(0, 20), st.integers(1, 2**21 - 1))
 def test_shifts_and_factors_are_those_of_integers(value: int, shift: int, factor: int) -> None:
     number = Checked.of(np.array([value]))
