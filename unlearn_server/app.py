@@ -100,8 +100,9 @@ def running(options: Options) -> Iterator[Running]:
     """A running server, drained at the end: requests finish, then the batch in hand."""
     with ExitStack() as stack:
         _lock(options.data_dir, stack)
-        # One pool for all: several of them fighting for the processors are slower than one.
-        stack.enter_context(threadpool_limits(os.cpu_count(), user_api="blas"))
+        # Half of the processors for the mathematics: the others answer, hash and store.
+        threads = max(1, (os.cpu_count() or 1) // 2)
+        stack.enter_context(threadpool_limits(threads, user_api="blas"))
         file = options.data_dir / DATABASE_FILE
         # New keys beside an old database would open none of its samples.
         keys = KeyRing.open(options.data_dir, create=not file.exists())

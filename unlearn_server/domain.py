@@ -101,6 +101,7 @@ class StoredSample:
 
     key: int
     sample_hash: bytes
+    subject_hash: bytes | None
     retention: Retention
     payload: bytes
     wrapped_key: bytes

@@ -29,7 +29,7 @@ from unlearn_server.keys import KeyRing
 from unlearn_server.ledger import erasures, models, outcomes, releases, samples
 from unlearn_server.ledger.database import Database
 from unlearn_server.metrics import Metrics
-from unlearn_server.removal import Removal
+from unlearn_server.removal import Culprit, Removal
 from unlearn_server.workspace import Served, Workspace, Workspaces
 from unlearning.errors import UnlearningError
 from unlearning.information import exact_bound
@@ -38,8 +38,6 @@ LOOK_AGAIN_SECONDS = 30.0
 """How long a request that waits for its cohort, or for storage, may go unlooked at."""
 
 _log = structlog.get_logger(__name__)
-
-_Culprit = tuple[Erasure, Exception]
 
 
 class _WithdrawnError(Exception):
@@ -120,8 +118,9 @@ class Eraser:
                 self._to_erase.ring()
             finally:
                 self._changes.ring()
+            workspace.maintain()
 
-    def _try(self, workspace: Workspace, model_id: str) -> list[_Culprit]:
+    def _try(self, workspace: Workspace, model_id: str) -> list[Culprit]:
         """Erases all that is ready; or leaves nothing done, and says which requests to take out.
 
         Raises:
@@ -145,48 +144,49 @@ class Eraser:
                     return [(erasure, error) for erasure in batch]
         return []
 
-    def _erase(
-        self, workspace: Workspace, model: Model, batch: Sequence[Erasure]
-    ) -> list[_Culprit]:
+    def _erase(self, workspace: Workspace, model: Model, batch: Sequence[Erasure]) -> list[Culprit]:
         with self._database.read() as conn:
-            before = releases.serving(conn, model.key)
             state = workspace.state(conn, model, self._keys)
             removal = Removal(model, self._keys, state.everything.n - state.core.n)
-            culprits = _find(conn, removal, batch)
+            culprits = removal.find(conn, batch)
             if culprits:
                 return culprits  # nothing has changed
             removal.subtract(conn, state)
-        releases_anew = before is not None and removal.changes_anything
-        solution = releasing.solve(state, self._metrics) if releases_anew else None
-        now = datetime.now(UTC)
+            release = None if removal.changes_anything else releases.serving(conn, model.key)
+        releases_anew = model.release is not None and removal.changes_anything
+        prepared = releasing.prepare(state, self._metrics) if releases_anew else None
+        now, version = datetime.now(UTC), model.version
         with self._database.write() as conn:
-            removal.delete(conn)
-            after = releasing.insert(conn, model, state, solution) if solution else before
-            for erasure in batch:
-                _add_outcome(conn, erasure, _outcome(model, erasure, removal, before, after), now)
-            model = models.get(conn, model.model_id)
-            served = Served.of(model, after)  # whatever can fail comes before the commit
-        workspace.keep_state(state, model.version)
+            if removal.changes_anything:
+                version = models.bump(conn, model.key)
+                removal.delete(conn)
+            if prepared:
+                release = releasing.insert(conn, model, prepared)
+            _add_outcomes(conn, _outcomes(model, batch, removal, release), now)
+            served = Served.of(model, release)  # whatever can fail comes before the commit
+        workspace.keep_state(state, version)
         workspace.publish(served)
-        self._record(model, batch, removal, now)
+        self._record(served, batch, removal, now)
         return []
 
     def _record(
-        self, model: Model, batch: Sequence[Erasure], removal: Removal, now: datetime
+        self, served: Served, batch: Sequence[Erasure], removal: Removal, now: datetime
     ) -> None:
         for erasure in batch:
             self._metrics.erasure_seconds.observe((now - erasure.receive_time).total_seconds())
         _log.info(
             "erased",
-            model=model.model_id,
+            model=served.model.model_id,
             requests=len(batch),
             samples=sum(removal.counts.values()),
-            release=model.release,
+            release=served.release,
         )
 
     def _give_to_operator(self, erasure: Erasure, error: Exception) -> None:
         # An error of ours has words without personal data; of others only the kind is told.
         words = str(error) if isinstance(error, (ServerError, UnlearningError)) else ""
+        name = f"erasures/{erasure.request_id}"
+        _log.error("an erasure needs its operator", erasure=name, exc_info=error)
         with self._database.write() as conn:
             erasures.transition(
                 conn,
@@ -197,21 +197,9 @@ class Eraser:
             )
 
 
-def _find(conn: Connection, removal: Removal, batch: Sequence[Erasure]) -> list[_Culprit]:
-    """Finds every request's rows; answers the requests of which that cannot be done."""
-    culprits: list[_Culprit] = []
-    for erasure in batch:
-        try:
-            removal.find(conn, erasure)
-        except ServerError as error:
-            _log.exception("an erasure cannot go on", erasure=f"erasures/{erasure.request_id}")
-            culprits.append((erasure, error))
-    return culprits
-
-
-def _add_outcome(conn: Connection, erasure: Erasure, outcome: Outcome, now: datetime) -> None:
+def _add_outcomes(conn: Connection, done: dict[int, Outcome], now: datetime) -> None:
     try:
-        outcomes.add(conn, erasure.key, outcome, now)
+        outcomes.add_all(conn, done, now)
     except ServiceError as error:
         if error.reason is Reason.ERASURE_STATE:
             raise _WithdrawnError from error
@@ -223,28 +211,27 @@ def _ready(conn: Connection, model: Model, waiting: Sequence[Erasure]) -> Sequen
     last_call = datetime.now(UTC) + deadlines.LAST_CALL
     if model.minimum_cohort <= 1 or any(erasure.due_time <= last_call for erasure in waiting):
         return waiting
-    subjects: set[bytes] = set()
-    for erasure in waiting:
-        subjects |= samples.subjects_matching(conn, model.key, erasure.selection)
-    return waiting if len(subjects) >= model.minimum_cohort else ()
+    selections = [erasure.selection for erasure in waiting]
+    _, cohort = samples.count(conn, model.key, selections)
+    return waiting if cohort >= model.minimum_cohort else ()
 
 
-def _outcome(
-    model: Model,
-    erasure: Erasure,
-    removal: Removal,
-    before: Release | None,
-    after: Release | None,
-) -> Outcome:
-    """A request that took nothing leaves the release that follows as it is."""
-    erased = removal.counts[erasure.key]
-    first = before if erased else after
-    return Outcome(
-        model_id=model.model_id,
-        method=erasure.method,
-        erased_samples=erased,
-        release_before=first.number if first else None,
-        release_after=after.number if after else None,
-        solve=after.solve if after else None,
-        bound=exact_bound(len(removal.subjects) if erased else 0),
-    )
+def _outcomes(
+    model: Model, batch: Sequence[Erasure], removal: Removal, release: Release | None
+) -> dict[int, Outcome]:
+    """By erasure key; a request that took nothing leaves the release that follows as it is."""
+    after = release.number if release else None
+    bound, no_bound = exact_bound(removal.cohort), exact_bound(0)
+    done: dict[int, Outcome] = {}
+    for erasure in batch:
+        erased = removal.counts[erasure.key]
+        done[erasure.key] = Outcome(
+            model_id=model.model_id,
+            method=erasure.method,
+            erased_samples=erased,
+            release_before=model.release if erased else after,
+            release_after=after,
+            solve=release.solve if release else None,
+            bound=bound if erased else no_bound,
+        )
+    return done

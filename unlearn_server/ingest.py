@@ -127,11 +127,11 @@ class Ingest:
                 for sample, row in zip(new, psi, strict=True)
             ]
             with self._database.write() as conn:
+                version = models.bump(conn, model.key)
                 samples.insert(conn, model.key, sealed)
-                model = models.get(conn, model.model_id)
             workspace.drop_state()  # kept again only once it has the rows that are committed
             state.add(psi, labels, is_core)
-            workspace.keep_state(state, model.version)
+            workspace.keep_state(state, version)
             return len(new)
 
     def _draft(self, sample: _Hashed, psi: NDArray[np.int16]) -> rows.Draft:

@@ -1,7 +1,7 @@
 """Takes erasure requests in. Once accepted they are durable; the eraser does the rest."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection
@@ -13,13 +13,12 @@ from unlearn_server.domain import (
     ErasureState,
     Method,
     Outcome,
-    Retention,
     Selection,
-    SelectionKind,
 )
 from unlearn_server.errors import Reason, ServiceError
 from unlearn_server.ledger import erasures, models, samples
 from unlearn_server.ledger.database import Database
+from unlearn_server.together import Together
 from unlearning.information import exact_bound
 
 NOTHING_MATCHED = "no sample matched the selection when the request was accepted"
@@ -45,6 +44,7 @@ class Intake:
         self._database = database
         self._to_erase = to_erase
         self._changes = changes
+        self._accepting = Together(self._accept_all)
 
     def accept(self, request: Request) -> Erasure:
         """Stores a request as PENDING; a repeat returns the first as it now stands.
@@ -52,26 +52,7 @@ class Intake:
         Raises:
             ServiceError: REQUEST_ID_REUSED, MODEL_NOT_FOUND, CORE_SAMPLE.
         """
-        with self._database.write() as conn:
-            earlier = erasures.find(conn, request.request_id)
-            if earlier is not None:
-                return _same(earlier, request)
-            model_ids = _target(conn, request)
-            erasure = erasures.insert(
-                conn,
-                request_id=request.request_id,
-                fingerprint=request.fingerprint,
-                selection=request.selection,
-                model_ids=model_ids,
-                method=request.method,
-                regulation=request.regulation,
-                receive_time=request.receive_time,
-                due_time=deadlines.due(request.receive_time),
-            )
-            if not model_ids:
-                erasure = _complete_without_match(conn, erasure)
-        self._to_erase.ring()
-        return erasure
+        return self._accepting.do(request)
 
     def preview(self, request: Request) -> Erasure:
         """The erasure with the outcomes' counts that it would have; changes nothing.
@@ -80,25 +61,14 @@ class Intake:
             ServiceError: as ``accept`` does.
         """
         with self._database.read() as conn:
-            earlier = erasures.find(conn, request.request_id)
-            if earlier is not None:
-                return _same(earlier, request)
-            model_ids = _target(conn, request)
-            return Erasure(
-                key=0,
-                request_id=request.request_id,
-                fingerprint=request.fingerprint,
-                selection=request.selection,
-                models=tuple(model_ids),
-                method=request.method,
-                regulation=request.regulation,
-                state=ErasureState.PENDING,
-                state_reason="" if model_ids else NOTHING_MATCHED,
-                outcomes=tuple(_expected(conn, model_id, request) for model_id in model_ids),
-                receive_time=request.receive_time,
-                due_time=deadlines.due(request.receive_time),
-                complete_time=None,
-            )
+            known, [refusal] = _judge(conn, [request])
+            if refusal:
+                raise refusal
+            erasure = known[request.request_id]
+            if erasure.key:
+                return erasure
+            expected = tuple(_expected(conn, model_id, request) for model_id in erasure.models)
+        return replace(erasure, state=ErasureState.PENDING, complete_time=None, outcomes=expected)
 
     def cancel(self, request_id: str) -> Erasure:
         """Withdraws a request that is not being carried out; raises ERASURE_STATE otherwise."""
@@ -116,6 +86,16 @@ class Intake:
         )
         self._to_erase.ring()
         return erasure
+
+    def _accept_all(self, requests: Sequence[Request]) -> list[Erasure | ServiceError]:
+        with self._database.write() as conn:
+            known, refusals = _judge(conn, requests)
+            known |= erasures.insert(conn, [each for each in known.values() if not each.key])
+        self._to_erase.ring()
+        return [
+            refusal or known[request.request_id]
+            for request, refusal in zip(requests, refusals, strict=True)
+        ]
 
     def _move(
         self,
@@ -137,48 +117,77 @@ class Intake:
         return erasure
 
 
-def _same(earlier: Erasure, request: Request) -> Erasure:
-    if earlier.fingerprint != request.fingerprint:
+def _judge(
+    conn: Connection, requests: Sequence[Request]
+) -> tuple[dict[str, Erasure], list[ServiceError | None]]:
+    """The erasures of requests by request id, new ones under the key 0; and who is refused."""
+    known = erasures.find(conn, [request.request_id for request in requests])
+    holders = samples.holders(conn, [request.selection for request in requests])
+    existing = models.existing(conn, {each for request in requests for each in request.model_ids})
+    refusals: list[ServiceError | None] = []
+    for request, holds_core in zip(requests, holders, strict=True):
+        try:
+            if request.request_id not in known:
+                model_ids = _target(request, holds_core, existing)
+                known[request.request_id] = _accepted(request, model_ids)
+            _check_same(known[request.request_id], request)
+            refusals.append(None)
+        except ServiceError as error:
+            refusals.append(error)
+    return known, refusals
+
+
+def _check_same(first: Erasure, request: Request) -> None:
+    if first.fingerprint != request.fingerprint:
         message = "request_id: was used for a request with other content; use a fresh UUID4"
         raise ServiceError(Reason.REQUEST_ID_REUSED, message, field="request_id")
-    return earlier
 
 
-def _target(conn: Connection, request: Request) -> Sequence[str]:
+def _target(
+    request: Request, holds_core: Mapping[str, bool], existing: Collection[str]
+) -> Sequence[str]:
     """The models to erase in, once it is sure that none of the samples is CORE."""
-    model_ids = request.model_ids or samples.models_holding(conn, request.selection)
-    for model_id in model_ids:
-        model = models.get(conn, model_id)
-        everyone = request.selection.kind is SelectionKind.ALL_USER_DATA
-        if not everyone and samples.has_core_match(conn, model.key, request.selection):
-            message = (
-                "erasure.selection: names a sample that is retained as CORE, which is never "
-                "erased; leave it out, or delete the model"
-            )
-            raise ServiceError(Reason.CORE_SAMPLE, message, field="erasure.selection")
+    for model_id in request.model_ids:
+        if model_id not in existing:
+            raise models.not_found()
+    model_ids = request.model_ids or sorted(holds_core)
+    if any(holds_core.get(model_id) for model_id in model_ids):
+        message = (
+            "erasure.selection: names a sample that is retained as CORE, which is never "
+            "erased; leave it out, or delete the model"
+        )
+        raise ServiceError(Reason.CORE_SAMPLE, message, field="erasure.selection")
     return model_ids
+
+
+def _accepted(request: Request, model_ids: Sequence[str]) -> Erasure:
+    """A new erasure; one that concerns no model is done."""
+    return Erasure(
+        key=0,
+        request_id=request.request_id,
+        fingerprint=request.fingerprint,
+        selection=request.selection,
+        models=tuple(model_ids),
+        method=request.method,
+        regulation=request.regulation,
+        state=ErasureState.PENDING if model_ids else ErasureState.SUCCEEDED,
+        state_reason="" if model_ids else NOTHING_MATCHED,
+        outcomes=(),
+        receive_time=request.receive_time,
+        due_time=deadlines.due(request.receive_time),
+        complete_time=None if model_ids else datetime.now(UTC),
+    )
 
 
 def _expected(conn: Connection, model_id: str, request: Request) -> Outcome:
     model = models.get(conn, model_id)
+    count, cohort = samples.count(conn, model.key, [request.selection])
     return Outcome(
         model_id=model_id,
         method=request.method,
-        erased_samples=samples.count_matching(conn, model.key, request.selection, Retention.USER),
+        erased_samples=count,
         release_before=model.release,
         release_after=None,
         solve=None,
-        bound=exact_bound(len(samples.subjects_matching(conn, model.key, request.selection))),
+        bound=exact_bound(cohort),
     )
-
-
-def _complete_without_match(conn: Connection, erasure: Erasure) -> Erasure:
-    erasures.transition(
-        conn,
-        erasure.request_id,
-        {ErasureState.PENDING},
-        ErasureState.SUCCEEDED,
-        reason=NOTHING_MATCHED,
-        complete_time=datetime.now(UTC),
-    )
-    return erasures.get(conn, erasure.request_id)

@@ -1,5 +1,6 @@
 """Makes releases: solves for the weights of the rows held and commits them."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from secrets import token_bytes
 from time import perf_counter
@@ -14,7 +15,19 @@ from unlearn_server.metrics import Metrics
 from unlearn_server.workspace import Served, Workspaces
 from unlearning.commitment import SALT_BYTES, weights_commitment
 from unlearning.forgetting import MixedPrivacyModel
-from unlearning.rounding import Solution
+from unlearning.rounding import SolveReport
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All of a release but its number, made before the transaction that stores it."""
+
+    sample_count: int
+    solve: SolveReport
+    weights: bytes
+    salt: bytes
+    weights_commitment: bytes
+    state_commitment: bytes
 
 
 class Releaser:
@@ -42,44 +55,43 @@ class Releaser:
                 if earlier is not None:
                     return earlier
                 state = workspace.state(conn, model, self._keys)
-            solution = solve(state, self._metrics)
+            prepared = prepare(state, self._metrics)
             with self._database.write() as conn:
-                release = insert(conn, model, state, solution, request_id)
-                model = models.get(conn, model_id)
+                version = models.bump(conn, model.key)
+                release = insert(conn, model, prepared, request_id)
                 served = Served.of(model, release)  # whatever can fail comes before the commit
-            workspace.keep_state(state, model.version)
+            workspace.keep_state(state, version)
             workspace.publish(served)
             return release
 
 
-def solve(state: MixedPrivacyModel, metrics: Metrics) -> Solution:
-    """Solves, and tells the operator how it went."""
+def prepare(state: MixedPrivacyModel, metrics: Metrics) -> Prepared:
+    """Solves, commits under a fresh salt, and tells the operator how it went."""
+    salt = token_bytes(SALT_BYTES)
+    commit = state.begin_commitment()
     started = perf_counter()
     solution = state.solve()
     metrics.solve_seconds.observe(perf_counter() - started)
     metrics.solve_iterations.observe(solution.steps)
     metrics.rounding_margin.observe(solution.margin)
-    return solution
-
-
-def insert(
-    conn: Connection,
-    model: Model,
-    state: MixedPrivacyModel,
-    solution: Solution,
-    request_id: str | None = None,
-) -> Release:
-    """Stores a release, with commitments under a fresh salt, and destroys the one before."""
-    salt = token_bytes(SALT_BYTES)
-    return releases.insert(
-        conn,
-        model.key,
+    return Prepared(
         sample_count=state.everything.n,
         solve=solution.report(state.objective, state.solver),
         weights=solution.weights.astype("<i8").tobytes(),
         salt=salt,
         weights_commitment=weights_commitment(salt, state.objective, solution.weights),
-        state_commitment=state.state_commitment(salt),
+        state_commitment=commit(salt),
+    )
+
+
+def insert(
+    conn: Connection, model: Model, prepared: Prepared, request_id: str | None = None
+) -> Release:
+    """Stores a release, and destroys the one before."""
+    return releases.insert(
+        conn,
+        model.key,
+        **vars(prepared),
         create_time=datetime.now(UTC),
         request_id=request_id,
     )

@@ -32,6 +32,15 @@ class Rows:
     labels: NDArray[np.int32]
     is_core: NDArray[np.bool_]
 
+    @classmethod
+    def joined(cls, parts: Sequence["Rows"]) -> "Rows":
+        """At least one part, in order, as one."""
+        return cls(
+            np.concatenate([part.psi for part in parts]),
+            np.concatenate([part.labels for part in parts]),
+            np.concatenate([part.is_core for part in parts]),
+        )
+
     def __len__(self) -> int:
         return len(self.labels)
 

@@ -19,6 +19,7 @@ from unlearn_server.ledger import models, releases
 from unlearn_server.ledger.database import Database
 from unlearning import cores
 from unlearning.cores import Core
+from unlearning.errors import InconsistentStateError
 from unlearning.forgetting import MixedPrivacyModel
 
 
@@ -61,6 +62,16 @@ class Workspace:
     def keep_state(self, state: MixedPrivacyModel, version: int) -> None:
         """Keeps the state that belongs to a committed version of the model."""
         self._state, self._version = state, version
+
+    def maintain(self) -> None:
+        """Gets the state ready for the next erasure; what contradicts itself is dropped."""
+        if self._state is None:
+            return
+        try:
+            self._state.maintain()
+        except InconsistentStateError:
+            self.drop_state()
+            raise
 
     def drop_state(self) -> None:
         """Forgets a state that may not be the database's."""

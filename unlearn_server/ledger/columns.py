@@ -1,6 +1,5 @@
 """How the domain's values stand in columns, the same in SQLite and PostgreSQL."""
 
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from math import isinf
@@ -50,7 +49,7 @@ class Solve(TypeDecorator[SolveReport]):
     cache_ok = True
 
     def process_bind_param(self, value: SolveReport | None, dialect: Dialect) -> Any:  # noqa: ARG002, D102 # SQLAlchemy's
-        return None if value is None else _finite(asdict(value))
+        return None if value is None else _finite(vars(value))
 
     def process_result_value(self, value: Any, dialect: Dialect) -> SolveReport | None:  # noqa: ARG002, D102 # SQLAlchemy's
         if value is None:
@@ -70,7 +69,7 @@ class Bound(TypeDecorator[InformationBound]):
     cache_ok = True
 
     def process_bind_param(self, value: InformationBound | None, dialect: Dialect) -> Any:  # noqa: ARG002, D102 # SQLAlchemy's
-        return None if value is None else _finite(asdict(value))
+        return None if value is None else _finite(vars(value))
 
     def process_result_value(self, value: Any, dialect: Dialect) -> InformationBound | None:  # noqa: ARG002, D102 # SQLAlchemy's
         if value is None:

@@ -13,7 +13,8 @@ two moves that race one does nothing. Of its selection only keyed hashes are eve
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -24,7 +25,6 @@ from unlearn_server.domain import (
     FINAL_STATES,
     Erasure,
     ErasureState,
-    Method,
     Selection,
     SelectionKind,
 )
@@ -32,6 +32,7 @@ from unlearn_server.errors import Reason, ServiceError
 from unlearn_server.ledger import outcomes
 from unlearn_server.ledger.batches import batches
 from unlearn_server.ledger.schema import erasure_models, erasures, models
+from unlearn_server.ledger.schema import outcomes as outcome_table
 
 OPEN_STATES = frozenset(ErasureState) - FINAL_STATES
 """States in which an erasure is still due."""
@@ -46,57 +47,80 @@ WITHDRAWABLE_STATES = frozenset(
 
 HASH_BYTES = 32
 
-_WITH_MODELS = erasures.join(erasure_models).join(models)
+_WHOLE = (
+    sa.select(erasures, models.c.model_id, *outcomes.COLUMNS)
+    .select_from(
+        erasures.outerjoin(erasure_models)
+        .outerjoin(models, models.c.key == erasure_models.c.model_key)
+        .outerjoin(outcome_table)
+    )
+    .order_by(erasures.c.key, erasure_models.c.position)
+)
+_BY_REQUEST_ID = _WHOLE.where(
+    erasures.c.request_id.in_(sa.bindparam("request_ids", expanding=True))
+)
+_OPEN = (
+    sa.select(models.c.model_id)
+    .select_from(erasures.join(erasure_models).join(models))
+    .where(erasures.c.state.in_(RUNNABLE_STATES), ~outcomes.exists_for(erasure_models))
+)
+_MODELS_WITH_OPEN = _OPEN.distinct().order_by(models.c.model_id)
+_OPEN_FOR_MODEL = _WHOLE.where(
+    erasures.c.key.in_(
+        _OPEN.with_only_columns(erasures.c.key)
+        .where(models.c.model_id == sa.bindparam("model_id"))
+        .correlate(None)
+    )
+)
+_INSERT = sa.insert(erasures).returning(erasures.c.request_id, erasures.c.key)
+_INSERT_PAIR = sa.insert(erasure_models).values(
+    model_key=sa.select(models.c.key)
+    .where(models.c.model_id == sa.bindparam("model_id"), models.c.delete_time.is_(None))
+    .scalar_subquery()
+)
 
 
-def insert(
-    conn: Connection,
-    *,
-    request_id: str,
-    fingerprint: bytes,
-    selection: Selection,
-    model_ids: Sequence[str],
-    method: Method,
-    regulation: str,
-    receive_time: datetime,
-    due_time: datetime,
-) -> Erasure:
-    """Accepts a request as PENDING. Look for one of its request id first (``find``).
+def insert(conn: Connection, new: Sequence[Erasure]) -> dict[str, Erasure]:
+    """Accepts erasures; answers them by request id, under the keys that they get.
 
-    Without models there will be no outcome, so it is for the caller to complete it.
+    Look for earlier ones of their request ids first (``find``).
 
     Raises:
-        ServiceError: MODEL_NOT_FOUND if one of the models does not exist.
-        sqlalchemy.exc.IntegrityError: if the request id is taken.
+        sqlalchemy.exc.IntegrityError: if a request id is taken, or a model does not exist.
     """
-    model_keys = _model_keys(conn, model_ids)
-    statement = (
-        sa.insert(erasures)
-        .values(
-            request_id=request_id,
-            fingerprint=fingerprint,
-            selection_kind=selection.kind,
-            selection_hashes=b"".join(selection.hashes),
-            method=method,
-            regulation=regulation,
-            state=ErasureState.PENDING,
-            state_reason="",
-            receive_time=receive_time,
-            due_time=due_time,
-        )
-        .returning(erasures.c.key)
+    if not new:
+        return {}
+    added = conn.execute(
+        _INSERT,
+        [
+            {
+                "request_id": erasure.request_id,
+                "fingerprint": erasure.fingerprint,
+                "selection_kind": erasure.selection.kind,
+                "selection_hashes": b"".join(erasure.selection.hashes),
+                "method": erasure.method,
+                "regulation": erasure.regulation,
+                "state": erasure.state,
+                "state_reason": erasure.state_reason,
+                "receive_time": erasure.receive_time,
+                "due_time": erasure.due_time,
+                "complete_time": erasure.complete_time,
+            }
+            for erasure in new
+        ],
     )
-    key = conn.scalars(statement).one()
-    for position, model_key in enumerate(model_keys):
-        pair = {"erasure_key": key, "model_key": model_key, "position": position}
-        conn.execute(sa.insert(erasure_models).values(pair))
-    return get(conn, request_id)
+    key_of = {row.request_id: row.key for row in added}
+    _insert_pairs(conn, key_of, new)
+    return {each.request_id: replace(each, key=key_of[each.request_id]) for each in new}
 
 
-def find(conn: Connection, request_id: str) -> Erasure | None:
-    """The erasure of a request id, if it was ever accepted."""
-    found = _load(conn, sa.select(erasures).where(erasures.c.request_id == request_id))
-    return found[0] if found else None
+def find(conn: Connection, request_ids: Sequence[str]) -> dict[str, Erasure]:
+    """Those of these erasures that were ever accepted, by request id."""
+    return {
+        erasure.request_id: erasure
+        for batch in batches(request_ids)
+        for erasure in _load(conn.execute(_BY_REQUEST_ID, {"request_ids": batch}))
+    }
 
 
 def get(conn: Connection, request_id: str) -> Erasure:
@@ -105,7 +129,7 @@ def get(conn: Connection, request_id: str) -> Erasure:
     Raises:
         ServiceError: ERASURE_NOT_FOUND if there is none.
     """
-    erasure = find(conn, request_id)
+    erasure = find(conn, [request_id]).get(request_id)
     if erasure is None:
         message = "name: there is no such erasure; use the name that CreateErasure answered"
         raise ServiceError(Reason.ERASURE_NOT_FOUND, message)
@@ -116,37 +140,21 @@ def page(
     conn: Connection, states: Collection[ErasureState], after_key: int, limit: int
 ) -> list[Erasure]:
     """The next erasures in order of acceptance, of these states or, if none, of any."""
-    query = sa.select(erasures).where(erasures.c.key > after_key)
+    keys = sa.select(erasures.c.key).where(erasures.c.key > after_key)
     if states:
-        query = query.where(erasures.c.state.in_(states))
-    return _load(conn, query.order_by(erasures.c.key).limit(limit))
+        keys = keys.where(erasures.c.state.in_(states))
+    keys = keys.order_by(erasures.c.key).limit(limit).correlate(None)
+    return _load(conn.execute(_WHOLE.where(erasures.c.key.in_(keys))))
 
 
 def open_for_model(conn: Connection, model_id: str) -> list[Erasure]:
     """The erasures that the eraser has yet to carry out in a model, oldest first."""
-    query = (
-        sa.select(erasures)
-        .select_from(_WITH_MODELS)
-        .where(
-            erasures.c.state.in_(RUNNABLE_STATES),
-            models.c.model_id == model_id,
-            ~outcomes.exists_for(erasure_models),
-        )
-        .order_by(erasures.c.key)
-    )
-    return _load(conn, query)
+    return _load(conn.execute(_OPEN_FOR_MODEL, {"model_id": model_id}))
 
 
 def models_with_open(conn: Connection) -> list[str]:
     """The ids of the models in which the eraser has an erasure to carry out."""
-    query = (
-        sa.select(models.c.model_id)
-        .distinct()
-        .select_from(_WITH_MODELS)
-        .where(erasures.c.state.in_(RUNNABLE_STATES), ~outcomes.exists_for(erasure_models))
-        .order_by(models.c.model_id)
-    )
-    return list(conn.scalars(query))
+    return list(conn.scalars(_MODELS_WITH_OPEN))
 
 
 def has_open(conn: Connection, model_key: int) -> bool:
@@ -191,53 +199,42 @@ def earliest_due(conn: Connection) -> datetime | None:
     return due_time
 
 
-def _model_keys(conn: Connection, model_ids: Sequence[str]) -> list[int]:
-    query = sa.select(models.c.model_id, models.c.key).where(models.c.delete_time.is_(None))
-    key_of: dict[str, int] = {}
-    for batch in batches(model_ids):
-        key_of.update(
-            (row.model_id, row.key)
-            for row in conn.execute(query.where(models.c.model_id.in_(batch)))
-        )
-    if not key_of.keys() >= set(model_ids):
-        message = "models: one of them does not exist; ListModels names those that do"
-        raise ServiceError(Reason.MODEL_NOT_FOUND, message, field="models")
-    return [key_of[model_id] for model_id in model_ids]
-
-
-def _load(conn: Connection, query: sa.Select[Any]) -> list[Erasure]:
-    rows = conn.execute(query).all()
-    keys = [row.key for row in rows]
-    models_of = _models_of(conn, keys)
-    outcomes_of = outcomes.of(conn, keys)
-    return [
-        Erasure(
-            key=row.key,
-            request_id=row.request_id,
-            fingerprint=row.fingerprint,
-            selection=_selection(row.selection_kind, row.selection_hashes),
-            models=tuple(models_of[row.key]),
-            method=row.method,
-            regulation=row.regulation,
-            state=row.state,
-            state_reason=row.state_reason,
-            outcomes=tuple(outcomes_of[row.key]),
-            receive_time=row.receive_time,
-            due_time=row.due_time,
-            complete_time=row.complete_time,
-        )
-        for row in rows
+def _insert_pairs(conn: Connection, key_of: Mapping[str, int], new: Sequence[Erasure]) -> None:
+    pairs = [
+        {"erasure_key": key_of[each.request_id], "model_id": model_id, "position": position}
+        for each in new
+        for position, model_id in enumerate(each.models)
     ]
+    if pairs:
+        conn.execute(_INSERT_PAIR, pairs)
 
 
-def _models_of(conn: Connection, keys: Sequence[int]) -> defaultdict[int, list[str]]:
-    query = sa.select(erasure_models.c.erasure_key, models.c.model_id).join(models)
-    ids: defaultdict[int, list[str]] = defaultdict(list)
-    for batch in batches(keys):
-        chosen = query.where(erasure_models.c.erasure_key.in_(batch))
-        for key, model_id in conn.execute(chosen.order_by(erasure_models.c.position)):
-            ids[key].append(model_id)
-    return ids
+def _load(rows: Iterable[sa.Row[Any]]) -> list[Erasure]:
+    """The erasures in rows of ``_WHOLE``."""
+    rows_of: defaultdict[int, list[sa.Row[Any]]] = defaultdict(list)
+    for row in rows:
+        rows_of[row.key].append(row)
+    return [_erasure(rows) for rows in rows_of.values()]
+
+
+def _erasure(rows: Sequence[sa.Row[Any]]) -> Erasure:
+    """An erasure, from one row for each of its models, or one without a model."""
+    row = rows[0]
+    return Erasure(
+        key=row.key,
+        request_id=row.request_id,
+        fingerprint=row.fingerprint,
+        selection=_selection(row.selection_kind, row.selection_hashes),
+        models=tuple(each.model_id for each in rows if each.model_id is not None),
+        method=row.method,
+        regulation=row.regulation,
+        state=row.state,
+        state_reason=row.state_reason,
+        outcomes=outcomes.of(rows),
+        receive_time=row.receive_time,
+        due_time=row.due_time,
+        complete_time=row.complete_time,
+    )
 
 
 def _selection(kind: SelectionKind, hashes: bytes) -> Selection:

@@ -1,5 +1,6 @@
 """Models: their descriptions, counts and versions."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -8,8 +9,40 @@ from sqlalchemy import Connection
 
 from unlearn_server.domain import Model, ReleaseState
 from unlearn_server.errors import Reason, ServiceError
+from unlearn_server.ledger.batches import batches
 from unlearn_server.ledger.schema import models, releases, sample_keys, samples
 from unlearning.objective import Objective
+
+_LIVING = (
+    sa.select(models, releases.c.number.label("release"))
+    .outerjoin(
+        releases,
+        (releases.c.model_key == models.c.key) & (releases.c.state == ReleaseState.SERVING),
+    )
+    .where(models.c.delete_time.is_(None))
+)
+"""Models that are not deleted, each with the number of the release it serves."""
+
+_BY_ID = _LIVING.where(models.c.model_id == sa.bindparam("model_id"))
+_EXISTING = sa.select(models.c.model_id).where(
+    models.c.model_id.in_(sa.bindparam("model_ids", expanding=True)), models.c.delete_time.is_(None)
+)
+_OF_KEY = models.c.key == sa.bindparam("of_key")
+_BUMP = (
+    sa.update(models)
+    .where(_OF_KEY)
+    .values(version=models.c.version + 1)
+    .returning(models.c.version)
+)
+_TALLY = (
+    sa.update(models)
+    .where(_OF_KEY)
+    .values(
+        user_count=models.c.user_count + sa.bindparam("users"),
+        core_count=models.c.core_count + sa.bindparam("cores"),
+        subject_count=models.c.subject_count + sa.bindparam("subjects"),
+    )
+)
 
 
 def insert(
@@ -51,16 +84,30 @@ def get(conn: Connection, model_id: str) -> Model:
     Raises:
         ServiceError: MODEL_NOT_FOUND if there is none, or no longer.
     """
-    row = conn.execute(_living().where(models.c.model_id == model_id)).one_or_none()
+    row = conn.execute(_BY_ID, {"model_id": model_id}).one_or_none()
     if row is None:
-        message = "name: there is no such model; ListModels names those there are"
-        raise ServiceError(Reason.MODEL_NOT_FOUND, message)
+        raise not_found()
     return _model(row)
+
+
+def existing(conn: Connection, model_ids: Collection[str]) -> set[str]:
+    """Those of these models that there are."""
+    return {
+        model_id
+        for batch in batches(tuple(model_ids))
+        for model_id in conn.scalars(_EXISTING, {"model_ids": batch})
+    }
+
+
+def not_found() -> ServiceError:
+    """What is said of a model that there is not."""
+    message = "name: there is no such model; ListModels names those there are"
+    return ServiceError(Reason.MODEL_NOT_FOUND, message)
 
 
 def page(conn: Connection, after_key: int, limit: int) -> list[Model]:
     """The next models in order of creation; the first ones after key 0."""
-    query = _living().where(models.c.key > after_key).order_by(models.c.key).limit(limit)
+    query = _LIVING.where(models.c.key > after_key).order_by(models.c.key).limit(limit)
     return [_model(row) for row in conn.execute(query)]
 
 
@@ -77,32 +124,18 @@ def delete(conn: Connection, key: int, delete_time: datetime) -> None:
     )
 
 
-def bump(conn: Connection, key: int) -> None:
-    """Raises the version, and keeps other writers from the model until the commit."""
-    conn.execute(sa.update(models).where(models.c.key == key).values(version=models.c.version + 1))
+def bump(conn: Connection, key: int) -> int:
+    """Raises the version, and returns it; keeps other writers from the model until the commit.
+
+    Whoever changes a model's samples or its release does this first.
+    """
+    version: int = conn.scalars(_BUMP, {"of_key": key}).one()
+    return version
 
 
 def tally(conn: Connection, key: int, *, user: int, core: int, subjects: int) -> None:
     """Adds to a model's counts of USER samples, CORE samples and subjects."""
-    conn.execute(
-        sa.update(models)
-        .where(models.c.key == key)
-        .values(
-            user_count=models.c.user_count + user,
-            core_count=models.c.core_count + core,
-            subject_count=models.c.subject_count + subjects,
-        )
-    )
-
-
-def _living() -> sa.Select[Any]:
-    """Models that are not deleted, each with the number of the release it serves."""
-    serving = (releases.c.model_key == models.c.key) & (releases.c.state == ReleaseState.SERVING)
-    return (
-        sa.select(models, releases.c.number.label("release"))
-        .outerjoin(releases, serving)
-        .where(models.c.delete_time.is_(None))
-    )
+    conn.execute(_TALLY, {"of_key": key, "users": user, "cores": core, "subjects": subjects})
 
 
 def _model(row: sa.Row[Any]) -> Model:

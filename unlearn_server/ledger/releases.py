@@ -12,9 +12,26 @@ from sqlalchemy import ColumnElement, Connection
 
 from unlearn_server.domain import Release, ReleaseState
 from unlearn_server.errors import Reason, ServiceError
-from unlearn_server.ledger.models import bump
+from unlearn_server.ledger.columns import Instant
 from unlearn_server.ledger.schema import models, releases
 from unlearning.rounding import SolveReport
+
+_DESTROY_SERVING = (
+    sa.update(releases)
+    .where(
+        releases.c.model_key == sa.bindparam("of_model"),
+        releases.c.state == ReleaseState.SERVING,
+    )
+    .values(
+        state=ReleaseState.DESTROYED,
+        destroy_time=sa.bindparam("now", type_=Instant),
+        weights=None,
+        salt=None,
+        weights_commitment=None,
+        state_commitment=None,
+    )
+    .returning(releases.c.number)
+)
 
 
 def insert(
@@ -32,30 +49,28 @@ def insert(
 ) -> Release:
     """Destroys the release that serves and serves this one under the next number.
 
-    ``request_id`` is the caller's who asked for it; None if an erasure made it.
+    The model's version must have been raised before (``models.bump``). ``request_id`` is
+    the caller's who asked for it; None if an erasure made it.
 
     Raises:
         sqlalchemy.exc.IntegrityError: if the model has a release of that request id.
     """
-    bump(conn, model_key)
-    _destroy_serving(conn, model_key, create_time)
-    number = _next_number(conn, model_key)
-    conn.execute(
-        sa.insert(releases).values(
-            model_key=model_key,
-            number=number,
-            request_id=request_id,
-            state=ReleaseState.SERVING,
-            sample_count=sample_count,
-            solve=solve,
-            create_time=create_time,
-            salt=salt,
-            weights_commitment=weights_commitment,
-            state_commitment=state_commitment,
-            weights=weights,
-        )
+    destroyed = conn.scalars(_DESTROY_SERVING, {"of_model": model_key, "now": create_time})
+    release = Release(
+        number=1 + (destroyed.one_or_none() or 0),  # what served was the last there was
+        state=ReleaseState.SERVING,
+        sample_count=sample_count,
+        solve=solve,
+        create_time=create_time,
+        destroy_time=None,
+        weights=weights,
+        salt=salt,
+        weights_commitment=weights_commitment,
+        state_commitment=state_commitment,
     )
-    return get(conn, model_key, number)
+    row = {"model_key": model_key, "request_id": request_id, **vars(release)}
+    conn.execute(sa.insert(releases), row)
+    return release
 
 
 def get(conn: Connection, model_key: int, number: int) -> Release:
@@ -90,26 +105,6 @@ def count_by_model(conn: Connection) -> dict[str, int]:
         .group_by(models.c.model_id)
     )
     return dict(conn.execute(query).all())
-
-
-def _destroy_serving(conn: Connection, model_key: int, destroy_time: datetime) -> None:
-    conn.execute(
-        sa.update(releases)
-        .where(releases.c.model_key == model_key, releases.c.state == ReleaseState.SERVING)
-        .values(
-            state=ReleaseState.DESTROYED,
-            destroy_time=destroy_time,
-            weights=None,
-            salt=None,
-            weights_commitment=None,
-            state_commitment=None,
-        )
-    )
-
-
-def _next_number(conn: Connection, model_key: int) -> int:
-    query = sa.select(sa.func.max(releases.c.number)).where(releases.c.model_key == model_key)
-    return 1 + (conn.scalar(query) or 0)
 
 
 def _find(conn: Connection, model_key: int, condition: ColumnElement[bool]) -> Release | None:

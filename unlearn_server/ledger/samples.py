@@ -1,36 +1,85 @@
 """Samples and the wrapped keys that open them, kept apart and erased together.
 
-Every change raises the model's version first, which also holds off other writers of
-that model, and then brings its counts up to date: they always equal COUNT(*).
+Whoever changes them has raised the model's version (``models.bump``), which also holds
+off other writers of that model. Every change brings the model's counts up to date: they
+always equal COUNT(*).
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import ColumnElement, Connection
+from sqlalchemy import Connection
 
 from unlearn_server.domain import NewSample, Retention, Selection, SelectionKind, StoredSample
 from unlearn_server.ledger.batches import batches
-from unlearn_server.ledger.models import bump, tally
+from unlearn_server.ledger.models import tally
 from unlearn_server.ledger.schema import models, sample_keys, samples
 
-_STORED = sa.select(
-    samples.c.key,
-    samples.c.sample_hash,
-    samples.c.retention,
-    samples.c.payload,
-    sample_keys.c.wrapped_key,
-).join(sample_keys)
+_Row = Sequence[Any]
+_Queries = dict[SelectionKind, sa.Select[Any]]
+
+
+def _by_name(query: sa.Select[Any]) -> _Queries:
+    """A query for samples of some hashes, by what these name; its rows end with the hash."""
+    columns = {
+        SelectionKind.SUBJECTS: samples.c.subject_hash,
+        SelectionKind.SAMPLES: samples.c.sample_hash,
+    }
+    return {
+        kind: query.add_columns(column).where(column.in_(_HASHES))
+        for kind, column in columns.items()
+    }
+
+
+_HASHES: sa.BindParameter[Any] = sa.bindparam("hashes", expanding=True)
+_MINE = samples.c.model_key == sa.bindparam("of_model")
+_USERS = _MINE & (samples.c.retention == Retention.USER)
+
+_STORED = (
+    sa.select(
+        samples.c.key,
+        samples.c.sample_hash,
+        samples.c.subject_hash,
+        samples.c.retention,
+        samples.c.payload,
+        sample_keys.c.wrapped_key,
+    )
+    .join(sample_keys)
+    .where(_MINE)
+)
+_STREAM = (
+    _STORED.where(samples.c.key > sa.bindparam("after"))
+    .order_by(samples.c.key)
+    .limit(sa.bindparam("block"))
+)
+_MATCHING = _by_name(_STORED)
+_HOLDERS = _by_name(sa.select(models.c.model_id, samples.c.retention).distinct().join(samples))
+_USERS_NAMED = _by_name(sa.select(samples.c.key, samples.c.subject_hash).where(_USERS))
+_USERS_COUNTED = sa.select(sa.func.count(), sa.func.count(samples.c.subject_hash.distinct())).where(
+    _USERS
+)
+_USER_KEYS = sa.select(samples.c.key).where(_USERS)
+_KNOWN = sa.select(samples.c.sample_hash, samples.c.content_hash).where(
+    _MINE, samples.c.sample_hash.in_(_HASHES)
+)
+_PRESENT = (
+    sa.select(samples.c.subject_hash).distinct().where(_MINE, samples.c.subject_hash.in_(_HASHES))
+)
+_DOOMED = _MINE & samples.c.key.in_(sa.bindparam("keys", expanding=True))
+_DELETE_KEYS = sa.delete(sample_keys).where(
+    sample_keys.c.sample_key.in_(sa.select(samples.c.key).where(_DOOMED))
+)
+_DELETE = sa.delete(samples).where(_DOOMED).returning(samples.c.retention, samples.c.subject_hash)
 
 
 def known(conn: Connection, model_key: int, sample_hashes: Sequence[bytes]) -> dict[bytes, bytes]:
     """Of these samples, those that the model holds, with the hash of their content."""
-    query = sa.select(samples.c.sample_hash, samples.c.content_hash)
     held: dict[bytes, bytes] = {}
     for batch in batches(sample_hashes):
-        rows = conn.execute(query.where(_of(model_key), samples.c.sample_hash.in_(batch)))
+        rows = conn.execute(_KNOWN, {"of_model": model_key, "hashes": batch})
         held.update((row.sample_hash, row.content_hash) for row in rows)
     return held
 
@@ -41,7 +90,6 @@ def insert(conn: Connection, model_key: int, rows: Sequence[NewSample]) -> None:
     Raises:
         sqlalchemy.exc.IntegrityError: if it holds one; the transaction must not commit.
     """
-    bump(conn, model_key)
     subjects = {row.subject_hash for row in rows if row.subject_hash is not None}
     joining = len(subjects) - len(_present(conn, model_key, subjects))
     for batch in batches(rows):
@@ -57,65 +105,43 @@ def insert(conn: Connection, model_key: int, rows: Sequence[NewSample]) -> None:
 
 
 def matching(
-    conn: Connection, model_key: int, selection: Selection, retention: Retention
-) -> list[StoredSample]:
-    """The model's samples of one retention that a selection names, in order of key."""
-    stored = [
-        StoredSample(*row)
-        for condition in _conditions(selection)
-        for row in conn.execute(
-            _STORED.where(_of(model_key), samples.c.retention == retention, condition)
-        )
-    ]
-    return sorted(stored, key=lambda sample: sample.key)
+    conn: Connection, model_key: int, selections: Sequence[Selection]
+) -> list[list[StoredSample]]:
+    """For each selection, the model's samples that it names; none for all user data."""
+    named = _named(conn, _MATCHING, selections, of_model=model_key)
+    return [[StoredSample(*row[:-1]) for row in rows] for rows in named]
 
 
-def count_matching(
-    conn: Connection, model_key: int, selection: Selection, retention: Retention
-) -> int:
-    """How many samples ``matching`` would return."""
-    query = sa.select(sa.func.count()).select_from(samples)
-    mine = _of(model_key) & (samples.c.retention == retention)
-    return sum(
-        conn.scalars(query.where(mine, condition)).one() for condition in _conditions(selection)
-    )
+def holders(conn: Connection, selections: Sequence[Selection]) -> list[dict[str, bool]]:
+    """For each selection, the models with a sample that it names: whether one of those is CORE.
+
+    There are none for all user data.
+    """
+    found: list[dict[str, bool]] = []
+    for rows in _named(conn, _HOLDERS, selections):
+        holds_core: dict[str, bool] = {}
+        for model_id, retention, _ in rows:
+            holds_core[model_id] = holds_core.get(model_id, False) or retention is Retention.CORE
+        found.append(holds_core)
+    return found
 
 
-def has_core_match(conn: Connection, model_key: int, selection: Selection) -> bool:
-    """Whether a selection names a CORE sample, which cannot be erased."""
-    return count_matching(conn, model_key, selection, Retention.CORE) > 0
-
-
-def subjects_matching(conn: Connection, model_key: int, selection: Selection) -> set[bytes]:
-    """The subjects of the USER samples that a selection names."""
-    query = sa.select(samples.c.subject_hash).distinct()
-    mine = _of(model_key) & (samples.c.retention == Retention.USER)
-    return {
-        subject
-        for condition in _conditions(selection)
-        for subject in conn.scalars(query.where(mine, condition))
-        if subject is not None
-    }
-
-
-def models_holding(conn: Connection, selection: Selection) -> list[str]:
-    """The ids of the models with a sample that a selection names, in order of id."""
-    query = sa.select(models.c.model_id).distinct().join(samples)
-    found = {
-        model_id
-        for condition in _conditions(selection)
-        for model_id in conn.scalars(query.where(condition))
-    }
-    return sorted(found)
+def count(conn: Connection, model_key: int, selections: Sequence[Selection]) -> tuple[int, int]:
+    """How many USER samples of the model selections name, and of how many subjects."""
+    if any(selection.kind is SelectionKind.ALL_USER_DATA for selection in selections):
+        rows, subjects = conn.execute(_USERS_COUNTED, {"of_model": model_key}).one()
+        return rows, subjects
+    named = _named(conn, _USERS_NAMED, selections, of_model=model_key)
+    subject_of = {key: subject for rows in named for key, subject, _ in rows}
+    return len(subject_of), len(set(subject_of.values()) - {None})
 
 
 def stream(conn: Connection, model_key: int, block: int) -> Iterator[list[StoredSample]]:
     """All samples of a model in order of key, at most ``block`` of them in memory."""
-    query = _STORED.where(_of(model_key)).order_by(samples.c.key).limit(block)
-    after = 0
-    while rows := conn.execute(query.where(samples.c.key > after)).all():
+    asked = {"of_model": model_key, "after": 0, "block": block}
+    while rows := conn.execute(_STREAM, asked).all():
         yield [StoredSample(*row) for row in rows]
-        after = rows[-1].key
+        asked["after"] = rows[-1].key
 
 
 def erase(conn: Connection, model_key: int, keys: Sequence[int]) -> int:
@@ -124,11 +150,12 @@ def erase(conn: Connection, model_key: int, keys: Sequence[int]) -> int:
     Returns:
         How many were deleted: fewer than asked for if some were gone, or not the model's.
     """
-    bump(conn, model_key)
     kinds: Counter[Retention] = Counter()
     subjects: set[bytes] = set()
     for batch in batches(keys):
-        for row in _delete(conn, _of(model_key) & samples.c.key.in_(batch)):
+        doomed = {"of_model": model_key, "keys": batch}
+        conn.execute(_DELETE_KEYS, doomed)
+        for row in conn.execute(_DELETE, doomed):
             kinds[row.retention] += 1
             if row.subject_hash is not None:
                 subjects.add(row.subject_hash)
@@ -145,8 +172,7 @@ def erase(conn: Connection, model_key: int, keys: Sequence[int]) -> int:
 
 def erase_user_data(conn: Connection, model_key: int) -> int:
     """Deletes every USER sample of a model without reading its payload; returns how many."""
-    query = sa.select(samples.c.key).where(_of(model_key), samples.c.retention == Retention.USER)
-    return erase(conn, model_key, conn.scalars(query).all())
+    return erase(conn, model_key, conn.scalars(_USER_KEYS, {"of_model": model_key}).all())
 
 
 def count_by_model(conn: Connection) -> dict[tuple[str, Retention], int]:
@@ -159,28 +185,28 @@ def count_by_model(conn: Connection) -> dict[tuple[str, Retention], int]:
     return counts
 
 
-def _of(model_key: int) -> ColumnElement[bool]:
-    return samples.c.model_key == model_key
-
-
-def _conditions(selection: Selection) -> Iterator[ColumnElement[bool]]:
-    """What a selection means, as conditions of which each sample meets at most one."""
-    if selection.kind is SelectionKind.ALL_USER_DATA:
-        yield samples.c.retention == Retention.USER
-        return
-    by_subject = selection.kind is SelectionKind.SUBJECTS
-    column = samples.c.subject_hash if by_subject else samples.c.sample_hash
-    for batch in batches(tuple(dict.fromkeys(selection.hashes))):
-        yield column.in_(batch)
+def _named(
+    conn: Connection, queries: _Queries, selections: Sequence[Selection], **bound: int
+) -> list[list[_Row]]:
+    """For each selection, the rows of the samples that it names, read for all at once."""
+    found: defaultdict[tuple[SelectionKind, bytes], list[_Row]] = defaultdict(list)
+    for kind, query in queries.items():
+        of_kind = [selection.hashes for selection in selections if selection.kind is kind]
+        for batch in batches(tuple(dict.fromkeys(chain.from_iterable(of_kind)))):
+            for row in conn.execute(query, {"hashes": batch, **bound}):
+                found[kind, row[-1]].append(row)
+    return [
+        [row for name in dict.fromkeys(each.hashes) for row in found[each.kind, name]]
+        for each in selections
+    ]
 
 
 def _present(conn: Connection, model_key: int, subjects: Iterable[bytes]) -> set[bytes]:
     """Of these subjects, those with a sample in the model."""
-    query = sa.select(samples.c.subject_hash).distinct().where(_of(model_key))
     return {
         subject
         for batch in batches(tuple(subjects))
-        for subject in conn.scalars(query.where(samples.c.subject_hash.in_(batch)))
+        for subject in conn.scalars(_PRESENT, {"of_model": model_key, "hashes": batch})
     }
 
 
@@ -204,10 +230,3 @@ def _insert_batch(conn: Connection, model_key: int, batch: Sequence[NewSample]) 
         sa.insert(sample_keys),
         [{"sample_key": key_of[row.sample_hash], "wrapped_key": row.wrapped_key} for row in batch],
     )
-
-
-def _delete(conn: Connection, condition: ColumnElement[bool]) -> Sequence[Any]:
-    doomed = sa.select(samples.c.key).where(condition)
-    conn.execute(sa.delete(sample_keys).where(sample_keys.c.sample_key.in_(doomed)))
-    gone = sa.delete(samples).where(condition)
-    return conn.execute(gone.returning(samples.c.retention, samples.c.subject_hash)).all()

@@ -1,11 +1,19 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 
-from unlearn_server.domain import Erasure, Method, Model, NewSample, Retention, Selection
+from unlearn_server.domain import (
+    Erasure,
+    ErasureState,
+    Method,
+    Model,
+    NewSample,
+    Retention,
+    Selection,
+)
 from unlearn_server.ledger import erasures, models, samples
 from unlearn_server.ledger.database import Database
 from unlearning.objective import Objective
@@ -90,30 +98,42 @@ def sample() -> MakeSample:
 def fill(database: Database) -> Callable[..., None]:
     def fill(model: Model, *rows: NewSample) -> None:
         with database.write() as conn:
+            models.bump(conn, model.key)
             samples.insert(conn, model.key, rows)
 
     return fill
 
 
-@pytest.fixture
-def accept(database: Database) -> Callable[..., Erasure]:
-    def accept(
-        request_id: str,
-        model_ids: list[str],
-        selection: Selection,
-        due_time: datetime = NOW,
+@pytest.fixture(scope="session")
+def draft() -> Callable[..., Erasure]:
+    """An erasure that is not stored yet."""
+
+    def draft(
+        request_id: str, model_ids: Sequence[str], selection: Selection, due_time: datetime = NOW
     ) -> Erasure:
+        return Erasure(
+            key=0,
+            request_id=request_id,
+            fingerprint=b"f" * 32,
+            selection=selection,
+            models=tuple(model_ids),
+            method=Method.EXACT,
+            regulation="gdpr",
+            state=ErasureState.PENDING,
+            state_reason="",
+            outcomes=(),
+            receive_time=NOW,
+            due_time=due_time,
+            complete_time=None,
+        )
+
+    return draft
+
+
+@pytest.fixture
+def accept(database: Database, draft: Callable[..., Erasure]) -> Callable[..., Erasure]:
+    def accept(request_id: str, *args: Any) -> Erasure:
         with database.write() as conn:
-            return erasures.insert(
-                conn,
-                request_id=request_id,
-                fingerprint=b"f" * 32,
-                selection=selection,
-                model_ids=model_ids,
-                method=Method.EXACT,
-                regulation="gdpr",
-                receive_time=NOW,
-                due_time=due_time,
-            )
+            return erasures.insert(conn, [draft(request_id, *args)])[request_id]
 
     return accept

@@ -18,9 +18,11 @@ from unlearn_server.domain import (
 )
 from unlearn_server.errors import Reason, ServiceError
 from unlearn_server.ledger import erasures, models, outcomes
+from unlearn_server.ledger.batches import BATCH
 from unlearn_server.ledger.database import Database
 from unlearn_server.ledger.erasures import OPEN_STATES, RUNNABLE_STATES, WITHDRAWABLE_STATES
 from unlearning.information import exact_bound
+from unlearning.objective import Objective
 from unlearning.rounding import SolveReport
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -49,7 +51,7 @@ def nothing_served(model_id: str) -> Outcome:
 
 def complete(database: Database, erasure: Erasure, done: Outcome) -> Erasure:
     with database.write() as conn:
-        outcomes.add(conn, erasure.key, done, NOW)
+        outcomes.add_all(conn, {erasure.key: done}, NOW)
         return erasures.get(conn, erasure.request_id)
 
 
@@ -59,10 +61,15 @@ def move(database: Database, erasure: Erasure, to: ErasureState) -> Erasure:
         return erasures.get(conn, erasure.request_id)
 
 
-def test_an_accepted_erasure_comes_back_as_it_was(create: Create, accept: Accept) -> None:
+def test_an_accepted_erasure_comes_back_as_it_was(
+    database: Database, create: Create, accept: Accept
+) -> None:
     create("b")
     create("a")
     erasure = accept("r", ["b", "a"], SELECTION, NOW + timedelta(days=31))
+    assert erasure.key > 0
+    with database.read() as conn:
+        assert erasures.get(conn, "r") == erasure
     assert erasure == Erasure(
         key=erasure.key,
         request_id="r",
@@ -81,8 +88,10 @@ def test_an_accepted_erasure_comes_back_as_it_was(create: Create, accept: Accept
 
 
 @pytest.mark.usefixtures("model")
-def test_a_selection_without_hashes_comes_back(accept: Accept) -> None:
-    assert accept("r", ["m"], ALL).selection == ALL
+def test_a_selection_without_hashes_comes_back(database: Database, accept: Accept) -> None:
+    accept("r", ["m"], ALL)
+    with database.read() as conn:
+        assert erasures.get(conn, "r").selection == ALL
 
 
 @pytest.mark.usefixtures("model")
@@ -91,23 +100,21 @@ def test_a_request_is_accepted_once(database: Database, accept: Accept) -> None:
     with pytest.raises(sa.exc.IntegrityError):
         accept("r", ["m"], ALL)
     with database.read() as conn:
-        assert erasures.find(conn, "r") == accepted
-        assert erasures.find(conn, "s") is None
+        assert erasures.find(conn, ["s", "r"]) == {"r": accepted}
         with pytest.raises(ServiceError) as caught:
             erasures.get(conn, "s")
     assert caught.value.reason is Reason.ERASURE_NOT_FOUND
 
 
 def test_needs_models_that_exist(database: Database, model: Model, accept: Accept) -> None:
-    with pytest.raises(ServiceError) as caught:
+    with pytest.raises(sa.exc.IntegrityError):
         accept("r", ["m", "n"], SELECTION)
-    assert caught.value.reason is Reason.MODEL_NOT_FOUND
     with database.write() as conn:
         models.delete(conn, model.key, NOW)
-    with pytest.raises(ServiceError):
+    with pytest.raises(sa.exc.IntegrityError):
         accept("r", ["m"], SELECTION)
     with database.read() as conn:
-        assert erasures.find(conn, "r") is None
+        assert erasures.find(conn, ["r"]) == {}
 
 
 def test_runs_until_every_model_has_its_outcome(
@@ -245,12 +252,84 @@ def test_without_a_model_there_is_nothing_to_run(database: Database, accept: Acc
         assert erasures.models_with_open(conn) == []
 
 
+@pytest.mark.usefixtures("model")
+def test_many_are_accepted_at_once_in_their_order(
+    database: Database, draft: Callable[..., Erasure]
+) -> None:
+    new = [draft(str(number), ["m"] * (number % 2), SELECTION) for number in range(BATCH + 1)]
+    with database.write() as conn:
+        stored = erasures.insert(conn, new)
+        assert erasures.insert(conn, []) == {}
+    with database.read() as conn:
+        assert erasures.page(conn, [], 0, len(new)) == list(stored.values())
+        assert erasures.find(conn, list(stored)) == stored
+        assert [each.request_id for each in erasures.open_for_model(conn, "m")] == [
+            each.request_id for each in new if each.models
+        ]
+
+
+@pytest.mark.usefixtures("model")
+def test_of_many_none_is_accepted_if_one_cannot_be(
+    database: Database, accept: Accept, draft: Callable[..., Erasure]
+) -> None:
+    accepted = accept("1", ["m"], SELECTION)
+    for bad in (draft("1", ["m"], ALL), draft("2", ["n"], ALL)):
+        with pytest.raises(sa.exc.IntegrityError), database.write() as conn:
+            erasures.insert(conn, [draft("0", ["m"], ALL), bad])
+    with database.read() as conn:
+        assert erasures.page(conn, [], 0, 10) == [accepted]
+
+
+def test_more_outcomes_than_a_statement_binds_are_recorded_at_once(
+    database: Database, create: Create, draft: Callable[..., Erasure]
+) -> None:
+    create("a")
+    create("b")
+    new = [draft(str(n), ["a", "b"][: 1 + n % 2], SELECTION) for n in range(2 * BATCH + 1)]
+    with database.write() as conn:
+        stored = erasures.insert(conn, new).values()
+        outcomes.add_all(conn, {each.key: outcome("a") for each in stored}, NOW)
+        now = erasures.page(conn, [], 0, len(new))
+    for before, after in zip(stored, now, strict=True):
+        assert after.outcomes == (outcome("a"),)
+        is_done = before.models == ("a",)
+        assert after.state is (ErasureState.SUCCEEDED if is_done else ErasureState.RUNNING)
+        assert after.complete_time == (NOW if is_done else None)
+
+
+@pytest.mark.usefixtures("model")
+def test_where_one_erasure_was_withdrawn_no_outcome_is_recorded(
+    database: Database, accept: Accept
+) -> None:
+    asked = [accept(name, ["m"], SELECTION) for name in "abc"]
+    asked[1] = move(database, asked[1], ErasureState.CANCELLED)
+    with pytest.raises(ServiceError) as caught, database.write() as conn:
+        outcomes.add_all(conn, {each.key: outcome("m") for each in asked}, NOW)
+    assert caught.value.reason is Reason.ERASURE_STATE
+    with database.read() as conn:
+        assert erasures.page(conn, [], 0, 10) == asked
+
+
+WHERE = {"r": "abc", "s": "a", "t": "bc"}
+
+
 @settings(
-    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(steps=st.lists(st.sampled_from(["a", "b", "c", "stick", "retry", "cancel"]), max_size=12))
+@given(
+    steps=st.lists(
+        st.one_of(
+            st.sampled_from("abc"),
+            st.tuples(st.sampled_from(["stick", "retry", "cancel"]), st.sampled_from("rst")),
+        ),
+        max_size=14,
+    )
+)
 def test_whatever_happens_outcomes_and_state_agree(
-    database: Database, steps: list[str], objective: object
+    database: Database,
+    objective: Objective,
+    draft: Callable[..., Erasure],
+    steps: list[str | tuple[str, str]],
 ) -> None:
     with database.write() as conn:
         for model_id in "abc":
@@ -258,41 +337,34 @@ def test_whatever_happens_outcomes_and_state_agree(
                 conn,
                 model_id=model_id,
                 core="c",
-                objective=objective,  # type: ignore[arg-type]
+                objective=objective,
                 minimum_cohort=0,
                 create_time=NOW,
             )
-        erasure = erasures.insert(
-            conn,
-            request_id="r",
-            fingerprint=b"",
-            selection=SELECTION,
-            model_ids=["a", "b", "c"],
-            method=Method.EXACT,
-            regulation="",
-            receive_time=NOW,
-            due_time=NOW,
-        )
+        erasures.insert(conn, [draft(name, where, SELECTION) for name, where in WHERE.items()])
         for step in steps:
-            _take(conn, erasure.key, step)
-            now = erasures.get(conn, "r")
-            done = [each.model_id for each in now.outcomes]
-            assert len(set(done)) == len(done)
-            assert (now.state is ErasureState.SUCCEEDED) == (len(done) == 3)
-            assert (now.state is ErasureState.RUNNING) <= (0 < len(done) < 3)
-            waiting = {each for each in "abc" if erasures.open_for_model(conn, each)}
-            assert waiting == (set("abc") - set(done) if now.state in RUNNABLE_STATES else set())
+            _take(conn, step)
+            for name, where in WHERE.items():
+                now = erasures.get(conn, name)
+                done = [each.model_id for each in now.outcomes]
+                assert len(set(done)) == len(done)
+                assert (now.state is ErasureState.SUCCEEDED) == (len(done) == len(where))
+                assert (now.complete_time == NOW) == (now.state is ErasureState.SUCCEEDED)
+                assert (now.state is ErasureState.RUNNING) <= (0 < len(done) < len(where))
+                waiting = {each for each in "abc" if now in erasures.open_for_model(conn, each)}
+                is_runnable = now.state in RUNNABLE_STATES
+                assert waiting == (set(where) - set(done) if is_runnable else set())
         conn.rollback()
 
 
-def _take(conn: sa.Connection, key: int, step: str) -> None:
+def _take(conn: sa.Connection, step: str | tuple[str, str]) -> None:
     match step:
-        case "stick":
-            erasures.transition(conn, "r", RUNNABLE_STATES, ErasureState.NEEDS_OPERATOR)
-        case "retry":
-            erasures.transition(conn, "r", [ErasureState.NEEDS_OPERATOR], ErasureState.PENDING)
-        case "cancel":
-            erasures.transition(conn, "r", WITHDRAWABLE_STATES, ErasureState.CANCELLED)
-        case model_id:
-            if erasures.open_for_model(conn, model_id):
-                outcomes.add(conn, key, outcome(model_id), NOW)
+        case "stick", name:
+            erasures.transition(conn, name, RUNNABLE_STATES, ErasureState.NEEDS_OPERATOR)
+        case "retry", name:
+            erasures.transition(conn, name, [ErasureState.NEEDS_OPERATOR], ErasureState.PENDING)
+        case "cancel", name:
+            erasures.transition(conn, name, WITHDRAWABLE_STATES, ErasureState.CANCELLED)
+        case str(model_id):  # all that wait for it go together
+            batch = erasures.open_for_model(conn, model_id)
+            outcomes.add_all(conn, {each.key: outcome(model_id) for each in batch}, NOW)

@@ -37,6 +37,21 @@ def test_an_id_is_taken_once_and_for_all(
     assert caught.value.reason is Reason.MODEL_EXISTS
 
 
+def test_each_bump_raises_the_version(database: Database, model: Model) -> None:
+    with database.write() as conn:
+        raised = [models.bump(conn, model.key) for _ in range(3)]
+        assert models.get(conn, "m").version == raised[-1]
+    assert raised == [model.version + 1, model.version + 2, model.version + 3]
+
+
+def test_tells_the_models_that_exist(database: Database, create: Callable[[str], Model]) -> None:
+    a, _ = create("a"), create("b")
+    with database.write() as conn:
+        models.delete(conn, a.key, a.create_time)
+        assert models.existing(conn, {"a", "b", "c"}) == {"b"}
+        assert models.existing(conn, ()) == set()
+
+
 def test_pages_are_in_order_of_creation_without_the_deleted(
     database: Database, create: Callable[[str], Model]
 ) -> None:

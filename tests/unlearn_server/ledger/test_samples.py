@@ -7,7 +7,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
-from unlearn_server.domain import Model, NewSample, Retention, Selection, SelectionKind
+from unlearn_server.domain import (
+    Model,
+    NewSample,
+    Retention,
+    Selection,
+    SelectionKind,
+    StoredSample,
+)
 from unlearn_server.ledger import models, samples
 from unlearn_server.ledger.batches import BATCH
 from unlearn_server.ledger.database import Database
@@ -31,9 +38,12 @@ def payloads(
     database: Database, model: Model, selection: Selection, retention: Retention
 ) -> list[bytes]:
     with database.read() as conn:
-        found = samples.matching(conn, model.key, selection, retention)
-        assert samples.count_matching(conn, model.key, selection, retention) == len(found)
-    return [sample.payload for sample in found]
+        [found] = samples.matching(conn, model.key, [selection])
+    return sorted(sample.payload for sample in found if sample.retention is retention)
+
+
+def held(conn: Connection, model: Model) -> list[StoredSample]:
+    return [row for block in samples.stream(conn, model.key, 1000) for row in block]
 
 
 def test_known_samples_come_with_the_hash_of_their_content(
@@ -59,9 +69,11 @@ def test_each_sample_is_stored_with_its_own_key(
 ) -> None:
     fill(model, *(sample(str(number)) for number in range(50)))
     with database.read() as conn:
-        stored = samples.matching(conn, model.key, EVERYTHING, Retention.USER)
+        stored = held(conn, model)
+    assert len(stored) == 50
     for number, row in enumerate(stored):
         assert row.sample_hash == sample(str(number)).sample_hash
+        assert row.subject_hash == sample(str(number)).subject_hash
         assert row.payload == f"payload of {number}".encode()
         assert row.wrapped_key == f"key of {number}".encode()
 
@@ -73,7 +85,7 @@ def test_each_sample_is_stored_with_its_own_key(
         (of_subjects("bob"), [b"payload of c"], [b"payload of e"]),
         (of_subjects("ada", "ada", "eve"), [b"payload of a", b"payload of b"], []),
         (of_samples("a", "d", "x"), [b"payload of a"], [b"payload of d"]),
-        (EVERYTHING, [b"payload of a", b"payload of b", b"payload of c"], []),
+        (EVERYTHING, [], []),  # it names none by itself
         (of_subjects(), [], []),
     ],
 )
@@ -96,8 +108,57 @@ def test_a_selection_names_samples(
     )
     assert payloads(database, model, selection, Retention.USER) == user
     assert payloads(database, model, selection, Retention.CORE) == core
+
+
+def test_each_of_several_selections_gets_its_own_samples(
+    database: Database, create: Callable[[str], Model], fill: Fill, sample: Make
+) -> None:
+    model, other = create("m"), create("other")
+    fill(model, sample("a", "ada"), sample("b", "ada"), sample("c", "bob"), sample("d", None))
+    fill(other, sample("e", "ada"))
+    selections = [
+        of_subjects("ada", "bob"),
+        of_samples("a", "d", "a"),
+        of_subjects("nobody"),
+        EVERYTHING,
+        of_subjects("ada"),
+        of_samples("ada"),  # a hash of the one kind means nothing as one of the other
+        of_subjects("a"),
+    ]
     with database.read() as conn:
-        assert samples.has_core_match(conn, model.key, selection) == bool(core)
+        found = samples.matching(conn, model.key, selections)
+        stored = {row.payload[-1:]: row for row in held(conn, model)}
+    expected = [b"abc", b"ad", b"", b"", b"ab", b"", b""]
+    for rows, names in zip(found, expected, strict=True):
+        assert sorted(rows, key=lambda row: row.key) == [stored[bytes([name])] for name in names]
+
+
+@pytest.mark.parametrize(
+    ("selections", "rows", "subjects"),
+    [
+        ([of_subjects("ada")], 2, 1),
+        ([of_subjects("ada", "bob")], 3, 2),
+        ([of_subjects("ada"), of_samples("a", "c"), of_subjects("ada")], 3, 2),
+        ([of_samples("d", "e", "x")], 1, 0),
+        ([of_subjects("ada"), EVERYTHING], 4, 2),
+        ([], 0, 0),
+    ],
+)
+def test_counts_what_selections_name_once(
+    database: Database,
+    create: Callable[[str], Model],
+    fill: Fill,
+    sample: Make,
+    selections: list[Selection],
+    rows: int,
+    subjects: int,
+) -> None:
+    model, other = create("m"), create("other")
+    fill(model, sample("a", "ada"), sample("b", "ada"), sample("c", "bob"), sample("d", None))
+    fill(model, sample("e", "eve", Retention.CORE))
+    fill(other, sample("f", "ada"))
+    with database.read() as conn:
+        assert samples.count(conn, model.key, selections) == (rows, subjects)
 
 
 def test_a_selection_may_be_longer_than_a_statement_binds(
@@ -107,23 +168,44 @@ def test_a_selection_may_be_longer_than_a_statement_binds(
     fill(model, *(sample(name, name) for name in names))
     assert len(payloads(database, model, of_subjects(*names), Retention.USER)) == len(names)
     with database.write() as conn:
-        held = samples.matching(conn, model.key, of_samples(*names), Retention.USER)
-        assert samples.erase(conn, model.key, [row.key for row in held]) == len(names)
+        each = [of_samples(name) for name in names]
+        found = [row for rows in samples.matching(conn, model.key, each) for row in rows]
+        assert samples.count(conn, model.key, each) == (len(names), len(names))
+        assert samples.erase(conn, model.key, [row.key for row in found]) == len(names)
         assert models.get(conn, "m").subject_count == 0
 
 
-def test_finds_the_models_and_the_subjects_that_a_selection_concerns(
+def test_finds_the_models_that_hold_what_selections_name(
     database: Database, create: Callable[[str], Model], fill: Fill, sample: Make
 ) -> None:
-    first, second, _ = create("first"), create("second"), create("third")
+    first, second, gone = create("first"), create("second"), create("gone")
     fill(second, sample("a", "ada"))
     fill(first, sample("a", "ada"), sample("b", "bob"), sample("c", "eve", Retention.CORE))
+    fill(first, sample("d", "eve"))
+    fill(gone, sample("a", "ada"))
+    with database.write() as conn:
+        models.delete(conn, gone.key, gone.create_time)
     with database.read() as conn:
-        assert samples.models_holding(conn, of_subjects("ada")) == ["first", "second"]
-        assert samples.models_holding(conn, of_samples("b")) == ["first"]
-        assert samples.models_holding(conn, of_subjects("nobody")) == []
-        subjects = samples.subjects_matching(conn, first.key, of_samples("a", "b", "c"))
-    assert subjects == set(of_subjects("ada", "bob").hashes)
+        assert samples.holders(
+            conn,
+            [
+                of_subjects("ada"),
+                of_samples("b"),
+                of_subjects("nobody"),
+                of_subjects("eve"),
+                of_samples("d"),
+                of_samples("a", "c"),
+                EVERYTHING,
+            ],
+        ) == [
+            {"first": False, "second": False},
+            {"first": False},
+            {},
+            {"first": True},
+            {"first": False},
+            {"first": True, "second": False},
+            {},
+        ]
 
 
 @pytest.mark.parametrize("block", [1, 2, 3, 7, 8])
@@ -149,15 +231,11 @@ def test_erases_the_rows_of_its_model_only(
     fill(model, sample("a"))
     fill(other, sample("a"))
     with database.write() as conn:
-        keys = [
-            row.key
-            for each in (model, other)
-            for row in samples.matching(conn, each.key, EVERYTHING, Retention.USER)
-        ]
+        keys = [row.key for each in (model, other) for row in held(conn, each)]
         assert samples.erase(conn, model.key, keys) == 1
         assert samples.erase(conn, model.key, keys) == 0
         assert conn.scalar(sa.text("SELECT COUNT(*) FROM sample_keys")) == 1
-    assert payloads(database, other, EVERYTHING, Retention.USER) == [b"payload of a"]
+    assert payloads(database, other, of_samples("a"), Retention.USER) == [b"payload of a"]
 
 
 def test_erases_all_user_data_and_nothing_else(
@@ -179,22 +257,11 @@ def test_a_key_is_never_used_again(
 ) -> None:
     fill(model, sample("a"))
     with database.write() as conn:
-        (old,) = samples.matching(conn, model.key, EVERYTHING, Retention.USER)
+        (old,) = held(conn, model)
         samples.erase(conn, model.key, [old.key])
     fill(model, sample("b"))
     with database.write() as conn:
         assert samples.erase(conn, model.key, [old.key]) == 0
-
-
-def test_every_change_raises_the_version(
-    database: Database, model: Model, fill: Fill, sample: Make
-) -> None:
-    fill(model, sample("a"))
-    with database.write() as conn:
-        added = models.get(conn, "m").version
-        samples.erase_user_data(conn, model.key)
-        erased = models.get(conn, "m").version
-    assert model.version < added < erased
 
 
 def test_no_byte_of_an_erased_sample_stays_on_disk(
@@ -202,9 +269,7 @@ def test_no_byte_of_an_erased_sample_stays_on_disk(
 ) -> None:
     fill(model, *(sample(f"sample number {number}", f"person {number}") for number in range(200)))
     with database.write() as conn:
-        doomed = samples.matching(
-            conn, model.key, of_subjects("person 77", "person 150"), Retention.USER
-        )
+        [doomed] = samples.matching(conn, model.key, [of_subjects("person 77", "person 150")])
         samples.erase(conn, model.key, [row.key for row in doomed])
     assert database.checkpoint()
     disk = b"".join(path.read_bytes() for path in tmp_path.iterdir())
@@ -263,22 +328,16 @@ def take(conn: Connection, model: Model, sample: Make, step: tuple[str, object])
     match step:
         case "insert", list(rows):
             new = [sample(*row) for row in rows]
-            held = samples.known(conn, model.key, [row.sample_hash for row in new])
-            samples.insert(conn, model.key, [row for row in new if row.sample_hash not in held])
+            known = samples.known(conn, model.key, [row.sample_hash for row in new])
+            samples.insert(conn, model.key, [row for row in new if row.sample_hash not in known])
         case "erase", list(names):
-            erase(conn, model, of_samples(*names), list(Retention))
+            erase(conn, model, of_samples(*names))
         case "forget", str(name):
-            erase(conn, model, of_subjects(name), [Retention.USER])
+            erase(conn, model, of_subjects(name))
         case _:
             samples.erase_user_data(conn, model.key)
 
 
-def erase(
-    conn: Connection, model: Model, selection: Selection, retentions: list[Retention]
-) -> None:
-    keys = [
-        row.key
-        for retention in retentions
-        for row in samples.matching(conn, model.key, selection, retention)
-    ]
-    assert samples.erase(conn, model.key, keys) == len(keys)
+def erase(conn: Connection, model: Model, selection: Selection) -> None:
+    [found] = samples.matching(conn, model.key, [selection])
+    assert samples.erase(conn, model.key, [row.key for row in found]) == len(found)
