@@ -1,6 +1,6 @@
 PY := .venv/bin/python
 
-.PHONY: install demo test lint bench protos
+.PHONY: install demo test lint bench bench-imagenet protos
 
 install: .venv/.installed
 
@@ -22,8 +22,15 @@ lint: install
 	.venv/bin/buf lint protos
 	.venv/bin/lint-imports
 
-bench: install
-	$(PY) tests/benchmarks/run.py
+bench: .venv/.bench
+	$(PY) -m tests.benchmarks.run
+
+bench-imagenet: .venv/.bench
+	$(PY) -m tests.benchmarks.imagenet
+
+.venv/.bench: .venv/.installed
+	.venv/bin/pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	touch $@
 
 protos: install
 	PATH=$(CURDIR)/.venv/bin:$$PATH protos/generate

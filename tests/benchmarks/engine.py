@@ -1,49 +1,54 @@
-"""The mathematics alone, beside one float64 product and a Ridge refit."""
-
-import tracemalloc
-from itertools import count
+"""The mathematics alone."""
 
 import numpy as np
-from sklearn.linear_model import Ridge
+from numpy.typing import NDArray
 
 from tests.benchmarks.data import Data
-from tests.benchmarks.timing import medians
+from tests.benchmarks.timing import Timed, in_turn
 from unlearning.forgetting import MixedPrivacyModel
 
 
-def measure(data: Data) -> dict[str, float]:
-    """Seconds of a fit and an erasure with their peers', and memory in units of d^2 float64."""
-    psi, is_core = data.psi, np.zeros(len(data.labels), np.bool_)
-    X = psi.astype(np.float64)
-    onehot = np.eye(len(data.objective.classes))[data.labels]
+class Engine:
+    """A released model; each erasure takes its first rows that are left."""
+
+    def __init__(self, data: Data) -> None:
+        self._data = data
+        self._gone = 0
+        self._model = fitted(data)
+        self._model.solve()
+
+    def erase(self, k: int = 1) -> NDArray[np.int64]:
+        """Takes k rows out; the weights that follow are correctly rounded, and proven to be."""
+        rows = slice(self._gone, self._gone + k)
+        if rows.stop > len(self._data.labels):
+            raise RuntimeError("no rows are left to erase")
+        self._model.erase(self._data.psi[rows], self._data.labels[rows])
+        self._gone = rows.stop
+        return self._model.solve().weights
+
+    def check(self) -> None:
+        """Raises unless the weights have the bits of a model that never saw the erased rows."""
+        left = slice(self._gone, None)
+        data = self._data
+        fresh = fitted(Data(data.features[left], data.psi[left], data.labels[left], data.objective))
+        if not np.array_equal(fresh.solve().weights, self._model.solve().weights):
+            raise RuntimeError("the weights are not those of a fresh fit")
+
+
+def fitted(data: Data) -> MixedPrivacyModel:
+    """A model that holds the rows; nothing is solved yet."""
     model = MixedPrivacyModel(data.objective)
-    next_row = count()
-
-    def statistics() -> None:
-        MixedPrivacyModel(data.objective).add(psi, data.labels, is_core)
-
-    def erase() -> None:
-        i = next(next_row)
-        model.erase(psi[i : i + 1], data.labels[i : i + 1])
-        model.solve()
-
-    def refit() -> None:
-        Ridge(alpha=data.objective.ridge_in_real_units, fit_intercept=False).fit(X[1:], onehot[1:])
-
-    fits = medians(3, product=lambda: X.T @ X, statistics=statistics)
-    model.add(psi, data.labels, is_core)
-    erasures = medians(10, erase=erase, refit=refit)
-    return {**fits, **erasures, "memory": _memory(data, psi)}
+    model.add(data.psi, data.labels, np.zeros(len(data.labels), np.bool_))
+    return model
 
 
-def _memory(data: Data, psi: np.ndarray) -> float:
-    """Peak of what a fit, a release and an erasure allocate, the rows not counted."""
-    tracemalloc.start()
-    model = MixedPrivacyModel(data.objective)
-    model.add(psi, data.labels, np.zeros(len(psi), np.bool_))
-    model.solve()
-    model.erase(psi[:1], data.labels[:1])
-    model.solve()
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    return peak / (data.objective.width**2 * 8)
+def fits(data: Data) -> dict[str, Timed]:
+    """The exact statistics, and the first release with them, beside one float64 product."""
+    X = data.rows
+    return in_turn(
+        {
+            "product": lambda: X.T @ X,
+            "statistics": lambda: fitted(data),
+            "released": lambda: fitted(data).solve(),
+        }
+    )

@@ -1,111 +1,102 @@
 """Measures the engine and the service beside their peers, in one run, and writes the results.
 
-Run with `make bench`. Speeds are medians on whatever machine this is; read the ratios.
+Run with `make bench`, on a machine that does nothing else; `--quick` measures little of
+everything, to see that it works.
 """
 
-import json
-import os
-import platform
-import sys
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
+from tempfile import mkdtemp
+from time import monotonic
 
+import click
 from rich.console import Console
+from rich.table import Table
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
-from tests.benchmarks import engine, service
+from tests.benchmarks import deletion, engine, floors, machine, memory, roofline, service, sweeps
 from tests.benchmarks.data import generate
-
-RESULTS = Path(__file__).parent / "results"
-N, D, CLASSES = 60_000, 1281, 10
+from tests.benchmarks.lines import Line, lines
+from tests.benchmarks.page import ROOFLINE, SCALING, page
+from tests.benchmarks.plots import save_roofline, save_sweeps
+from tests.benchmarks.report import RESULTS, Report, write
+from tests.benchmarks.sizes import FULL, QUICK, Sizes
+from tests.benchmarks.words import duration
 
 console = Console(stderr=True)
 
 
-@dataclass(frozen=True)
-class Line:
-    """One comparison: what was measured, what beside, and their ratio with the goal for it."""
-
-    what: str
-    ours: str
-    beside: str
-    ratio: str
-    goal: str
-
-
-def main() -> None:
+@click.command()
+@click.option("--quick", is_flag=True, help="Little of everything, to see that it works.")
+def main(quick: bool) -> None:
     """Measures, prints and writes."""
-    with console.status(f"generating {N} rows of width {D}"):
-        data = generate(N, D, CLASSES)
-    with console.status("measuring the engine"):
-        alone = engine.measure(data)
-    with console.status("measuring the service"):
-        whole = service.measure(data, erasures=30)
-    lines = _lines(alone, whole)
-    RESULTS.mkdir(exist_ok=True)
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
-    report = {
-        "machine": machine,
-        "n": N,
-        "d": D,
-        "classes": CLASSES,
-        "engine": alone,
-        "service": whole,
-        "lines": [asdict(line) for line in lines],
-    }
-    (RESULTS / "exact.json").write_text(json.dumps(report, indent=2) + "\n")
-    table = _table(lines, machine)
-    (RESULTS / "exact.md").write_text(table)
-    Console().print(table)
+    report = measure(QUICK if quick else FULL)
+    # What was measured in a hurry must not stand where results do.
+    folder = Path(mkdtemp()) if quick else RESULTS
+    write(folder, "exact", asdict(report), page(report))
+    save_sweeps(report.sweeps, folder / SCALING)
+    save_roofline(report.roofline, folder / ROOFLINE)
+    console.print(summary(report.lines))
+    console.print(f"written to {folder}")
 
 
-def _lines(alone: dict[str, float], whole: dict[str, float]) -> list[Line]:
-    fit = alone["statistics"] / alone["product"]
-    erase = alone["refit"] / alone["erase"]
-    service_erase = alone["refit"] / whole["erase"]
-    rows = whole["rows_per_second"]
-    return [
-        Line(
-            "fit from stored features, beside one float64 X.T @ X",
-            f"{alone['statistics']:.2f} s",
-            f"{alone['product']:.2f} s",
-            f"{fit:.2f} x the time",
-            "at most 2 x",
-        ),
-        Line(
-            "engine: one row erased and proven, beside a Ridge refit",
-            f"{alone['erase'] * 1e3:.1f} ms",
-            f"{alone['refit'] * 1e3:.0f} ms",
-            f"{erase:.0f} x faster",
-            "-",
-        ),
-        Line(
-            "service: CreateErasure to SUCCEEDED, durable, beside a Ridge refit",
-            f"{whole['erase'] * 1e3:.1f} ms",
-            f"{alone['refit'] * 1e3:.0f} ms",
-            f"{service_erase:.0f} x faster",
-            "at least 10 x",
-        ),
-        Line("rows added over gRPC, durable", f"{rows:.0f} /s", "-", "-", "at least 5,000 /s"),
-        Line(
-            "engine memory beside d^2 float64, with one block of rows",
-            f"{alone['memory']:.1f} d^2",
-            "-",
-            "-",
-            "at most 6 d^2 and a block",
-        ),
-    ]
+def measure(sizes: Sizes) -> Report:
+    """The whole run."""
+    here = machine.describe()
+    with step(f"{sizes.rows:,} rows of width {sizes.wide:,}: one erasure"):
+        wide = deletion.beside_refit(generate(sizes.rows, sizes.wide, sizes.classes))
+    with step(f"memory at width {sizes.wide:,}"):
+        peak = memory.measure(sizes.wide, sizes.classes)
+    with step(f"{sizes.rows:,} rows of width {sizes.width:,}: fits"):
+        data = generate(sizes.rows, sizes.width, sizes.classes)
+        fits = engine.fits(data)
+    with step("one deletion beside peers"):
+        deleted = deletion.measure(data)
+    with step("floors"):
+        least = floors.measure(sizes.width, sizes.classes)
+    with step("the whole service"):
+        whole = service.measure(data, sizes)
+    with step("the roofline"):
+        roofs = roofline.measure(sizes.width, sizes.classes, sizes.peak)
+    with step("sweep of widths"):
+        widths = sweeps.by_width(sizes)
+    with step("sweep of rows erased"):
+        erased = sweeps.by_erased(sizes, data)
+    with step("sweep of classes"):
+        classes = sweeps.by_classes(sizes, data)
+    with step("sweep of rows held"):
+        held = sweeps.by_rows(sizes, data)
+    return Report(
+        machine=here,
+        sizes=sizes,
+        lines=lines(sizes, deleted, fits, wide, peak, whole),
+        deletion=deleted,
+        fits=fits,
+        wide=wide,
+        memory=peak,
+        service=whole,
+        floors=least,
+        sweeps=[widths, erased, classes, held],
+        roofline=roofs,
+    )
 
 
-def _table(lines: list[Line], machine: str) -> str:
-    rows = [
-        f"| {line.what} | {line.ours} | {line.beside} | {line.ratio} | {line.goal} |"
-        for line in lines
-    ]
-    head = "| what | ours | beside | ratio | goal |\n| --- | --- | --- | --- | --- |\n"
-    title = f"n = {N:,}, d = {D:,}, {CLASSES} classes, generated features; {machine}; medians.\n\n"
-    return title + head + "\n".join(rows) + "\n"
+def summary(compared: list[Line]) -> Table:
+    """The goals at a glance."""
+    table = Table("what", "ours", "beside", "figure", "reached")
+    for line in compared:
+        table.add_row(line.what, line.ours, line.beside, line.figure, line.reached)
+    return table
+
+
+@contextmanager
+def step(words: str) -> Iterator[None]:
+    """Says what is measured, and how long that took."""
+    began = monotonic()
+    with console.status(words):
+        yield
+    console.print(f"{words} ({duration(monotonic() - began)})")
 
 
 if __name__ == "__main__":

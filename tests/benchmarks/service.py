@@ -1,71 +1,104 @@
-"""The whole service: a real server process, the real client."""
+"""The whole service: a real server process, and a client that talks gRPC to it."""
 
-import os
-import re
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 
+import grpc
+
+from inference.open_inference_grpc_pb2 import ServerLiveRequest
+from inference.open_inference_grpc_pb2_grpc import GRPCInferenceServiceStub
+from tests.benchmarks.clients import PATIENCE, erase, processes
 from tests.benchmarks.data import Data
-from tests.benchmarks.timing import seconds
-from unlearn.v1.model_pb2 import Features, Sample
+from tests.benchmarks.load import PROCESSES, Inference, Load
+from tests.benchmarks.peers import RidgeRefit
+from tests.benchmarks.samples import samples
+from tests.benchmarks.server import server
+from tests.benchmarks.sizes import Sizes
+from tests.benchmarks.timing import MOST_RUNS, Timed, in_turn, seconds
 from unlearn_client import Client, Selection
 
-
-def measure(data: Data, erasures: int) -> dict[str, float]:
-    """Rows a second added, and seconds from sending an erasure to seeing it SUCCEEDED."""
-    width = data.features.shape[1]
-    with _server() as address, Client(address, timeout=600) as client:
-        client.create_model("bench", f"features:{width}", data.objective.classes)
-        adding = seconds(lambda: client.add_samples("bench", _samples(data)))
-        client.create_release("bench")
-        times = [seconds(lambda i=i: _erase(client, i)) for i in range(erasures + 1)]
-    return {"rows_per_second": len(data.labels) / adding, "erase": median(times[1:])}
+MODEL = "bench"
+_PARTS = 6
 
 
-def _erase(client: Client, i: int) -> None:
-    erasure = client.create_erasure(Selection.samples([f"sample {i}"]))
-    assert client.wait_for_erasure(erasure.name).outcomes[0].erased_samples == 1
+@dataclass(frozen=True)
+class Service:
+    """What clients saw.
+
+    Attributes:
+        adding: of ``added`` rows, durable.
+        one, subject: from CreateErasure to SUCCEEDED, of one row and of a subject's many;
+            each has ``erase``, and ``refit`` on the same rows called in turn.
+        burst: of many erasures, from the first sent to the last seen SUCCEEDED.
+        inference: predictions, idle and while erasures run.
+        echo: the smallest call there is.
+        peak_bytes: of the server process.
+    """
+
+    adding: Timed
+    added: int
+    one: dict[str, Timed]
+    subject: dict[str, Timed]
+    burst: Timed
+    inference: Inference
+    echo: Timed
+    peak_bytes: int
 
 
-def _samples(data: Data) -> Iterator[Sample]:
-    for i, (row, label) in enumerate(zip(data.features, data.labels, strict=True)):
-        yield Sample(
-            sample_id=f"sample {i}",
-            subject_id=f"subject {i}",
-            features=Features(values=row.tolist()),
-            label=int(label),
+def measure(data: Data, sizes: Sizes) -> Service:
+    """Starts a server, fills it, and loads it in every way."""
+    with (
+        TemporaryDirectory() as directory,
+        server(Path(directory)) as running,
+        grpc.insecure_channel(running.address) as channel,
+        Client(running.address, timeout=PATIENCE) as client,
+        processes(PROCESSES) as pool,
+    ):
+        client.create_model(MODEL, f"features:{sizes.width - 1}", data.objective.classes)
+        in_groups = MOST_RUNS * sizes.subject_rows
+        adding = _add(client, data, in_groups, sizes.subject_rows)
+        client.create_release(MODEL)
+        group, single = count(), count(in_groups)
+        refit = RidgeRefit(data).delete
+
+        def erase_one() -> None:
+            erase(client, Selection.samples([f"sample {next(single)}"]), 1)
+
+        def erase_group() -> None:
+            erase(client, Selection.subjects([f"group {next(group)}"]), sizes.subject_rows)
+
+        load = Load(running.address, channel, pool, single)
+        return Service(
+            adding=adding,
+            added=len(data.labels) // _PARTS,
+            one=in_turn({"erase": erase_one, "refit": refit}),
+            subject=in_turn({"erase": erase_group, "refit": refit}),
+            burst=load.bursts(sizes.burst),
+            inference=load.inference(MODEL, data.features[:1], sizes.pressure),
+            echo=_echo(channel),
+            peak_bytes=running.peak_bytes,
         )
 
 
-@contextmanager
-def _server() -> Iterator[str]:
-    command = Path(sys.executable).with_name("unlearn-server")
-    with TemporaryDirectory() as directory:
-        log_path = Path(directory) / "log"
-        with log_path.open("wb") as log:
-            process = subprocess.Popen(
-                [command, "serve", "--data-dir", f"{directory}/data"],
-                env={
-                    **os.environ,
-                    "UNLEARN_ADDRESS": "localhost:0",
-                    "UNLEARN_METRICS_ADDRESS": "localhost:0",
-                },
-                stderr=log,
-            )
-        try:
-            yield f"localhost:{_port(process, log_path)}"
-        finally:
-            process.terminate()
-            process.wait()
+def _add(client: Client, data: Data, in_groups: int, group_rows: int) -> Timed:
+    """Times each part of the rows. The first subjects have many rows, the others one."""
+    rows = len(data.labels) // _PARTS
+
+    def subject_of(i: int) -> str:
+        return f"group {i // group_rows}" if i < in_groups else f"subject {i}"
+
+    def add(first: int) -> None:
+        part = slice(first, first + rows)
+        pairs = zip(data.features[part], data.labels[part], strict=True)
+        client.add_samples(MODEL, samples(pairs, subject_of, first))
+
+    starts = range(0, _PARTS * rows, rows)
+    return Timed.of([seconds(partial(add, first)) for first in starts])
 
 
-def _port(process: subprocess.Popen[bytes], log: Path) -> int:
-    while process.poll() is None:
-        if found := re.search(r'"port": (\d+)', log.read_text()):
-            return int(found[1])
-    raise RuntimeError(log.read_text())
+def _echo(channel: grpc.Channel) -> Timed:
+    inference = GRPCInferenceServiceStub(channel)
+    return in_turn({"echo": lambda: inference.ServerLive(ServerLiveRequest())})["echo"]
