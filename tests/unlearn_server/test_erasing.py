@@ -196,7 +196,7 @@ def test_a_batch_takes_as_many_statements_as_one_request(house: House, minimum_c
             house.eraser.erase_open()
         taken.append(len(sent))
         assert {house.now(erasure).state for erasure in asked} == {SUCCEEDED}
-        assert house.is_consistent("m")
+    assert house.is_consistent("m")
     assert taken[0] == taken[1] <= 18
     assert house.model("m").sample_count == 0
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.unlearning.problems import RIDGES, Floats, Integers, residual_of, rows
-from unlearning import gram
+from unlearning import gram, rounding
 from unlearning.errors import NotSolvableError
 from unlearning.expansion import Carried, Expansion
 from unlearning.objective import GRID_BITS
@@ -53,7 +53,7 @@ def guess(kind: str, seed: int, exact: Floats) -> Floats:
     guesses=GUESSES,
 )
 @settings(deadline=None, max_examples=200)
-def test_whatever_is_guessed_the_residual_is_exact_and_what_is_missing_is_bounded(
+def test_whatever_is_guessed_the_residual_is_exact_and_what_is_proven_is_true(
     statistics_of: StatisticsOf,
     problem: tuple[Integers, Integers],
     ridge: int,
@@ -105,6 +105,11 @@ def check(psi: Integers, t: Integers, A: System, now: Expansion, solution: NDArr
     for c, bound in enumerate(A.distance(now.R, now.Y, now.rest)):
         true = sum((missing[a, c] - Fraction(now.Y[a, c])) ** 2 for a in range(len(missing)))
         assert true <= Fraction(bound) ** 2
+    if now.f >= 0:
+        rounded = rounding._round(A, now)
+        proven = rounded.margins > 0
+        expected = np.vectorize(round, otypes=[np.int64])(solution * 2**GRID_BITS)
+        assert (rounded.weights[:, proven] == expected[:, proven]).all()
 
 
 def test_columns_go_on_by_themselves(statistics_of: StatisticsOf) -> None:
