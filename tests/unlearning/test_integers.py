@@ -40,8 +40,8 @@ def test_a_value_that_is_not_a_number_is_none() -> None:
 
 
 @given(st.integers(-(2**61), 2**61), st.integers(-(2**9), 2**9), st.integers(0, 63), st.booleans())
-@example(2**61, 2**7, 56, together=False)
-@example(2**61, 2**7, 56, together=True)
+@example(2**61, 2**7, 56, False)
+@example(2**61, 2**7, 56, True)
 def test_a_difference_of_numbers_far_larger_is_exact_or_none(
     value: int, difference: int, shift: int, together: bool
 ) -> None:
