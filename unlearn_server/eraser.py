@@ -16,6 +16,7 @@ then done without it.
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from threading import Thread
+from time import monotonic
 
 import structlog
 from sqlalchemy import Connection
@@ -36,6 +37,10 @@ from unlearning.information import exact_bound
 
 LOOK_AGAIN_SECONDS = 30.0
 """How long a request that waits for its cohort, or for storage, may go unlooked at."""
+
+QUIET_SECONDS = 0.05
+LONGEST_SECONDS = 1.0
+"""Erased pages are cleared when so long no request has come, or they have waited so long."""
 
 _log = structlog.get_logger(__name__)
 
@@ -64,8 +69,8 @@ class Eraser:
         self._changes = changes
         self._stopping = False
         # Erased pages linger in the write-ahead log until a checkpoint, which a crash or a
-        # reader may have prevented.
-        self._lingers = True
+        # reader may have prevented. Nobody can write meanwhile, so it waits for a quiet moment.
+        self._lingers_since: float | None = monotonic()
         self._thread = Thread(target=self._run, name="eraser")
 
     def start(self) -> None:
@@ -83,20 +88,29 @@ class Eraser:
             heard = self._to_erase.rings
             try:
                 self.erase_open()
+                self._clear(heard)
             except Exception:
                 _log.exception("the eraser could not go on and will look again")
             self._to_erase.wait(heard, LOOK_AGAIN_SECONDS)
 
     def erase_open(self) -> None:
-        """Carries out every request that is ready, and clears what the storage kept of it."""
+        """Carries out every request that is ready."""
         with self._database.read() as conn:
             model_ids = erasures.models_with_open(conn)
         for model_id in model_ids:
             if not self._stopping:
                 self._look_after(model_id)
-        self._lingers = self._lingers or bool(model_ids)
-        if self._lingers:
-            self._lingers = not self._database.checkpoint()
+        if model_ids and self._lingers_since is None:
+            self._lingers_since = monotonic()
+
+    def _clear(self, heard: int) -> None:
+        """Clears what the storage kept of erased rows, once nobody waits for the next erasure."""
+        if self._lingers_since is None:
+            return
+        is_quiet = self._to_erase.wait(heard, QUIET_SECONDS) == heard
+        overdue = monotonic() - self._lingers_since > LONGEST_SECONDS
+        if (is_quiet or overdue or self._stopping) and self._database.checkpoint():
+            self._lingers_since = None
 
     def _look_after(self, model_id: str) -> None:
         """Keeps one model's trouble from the others."""
