@@ -1,6 +1,7 @@
 """Forgetting against a model that never saw the forgotten rows."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from threading import Event
 from typing import Any
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from tests.unlearning.population import Population
 from unlearning import commitment, forgetting, gram
-from unlearning.errors import CapacityError, InconsistentStateError
+from unlearning.errors import CapacityError, InconsistentStateError, NotSolvableError
 from unlearning.forgetting import Method, MixedPrivacyModel
 from unlearning.gram import GramMatrix
 from unlearning.inverse import Inverse
@@ -233,9 +234,14 @@ def test_forgetting_from_what_is_kept_gives_the_bits_of_a_model_solved_anew(
     assert kept.report(objective) == solved.report(objective)
 
 
+@pytest.mark.parametrize(("at_once", "factored_anew"), [(1, []), (22, []), (23, [377, 354, 331])])
 def test_forgetting_a_few_rows_factors_nothing(
-    objective_of: Make, monkeypatch: pytest.MonkeyPatch
+    objective_of: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    at_once: int,
+    factored_anew: list[int],
 ) -> None:
+    """More than a quarter of the width would cost more to follow."""
     factored = []
 
     class Counted(Inverse):
@@ -245,16 +251,17 @@ def test_forgetting_a_few_rows_factors_nothing(
 
     monkeypatch.setattr(forgetting, "Inverse", Counted)
     rng = np.random.default_rng(4)
-    objective = objective_of(width=90, classes=3, ridge=100.0)
-    psi = rng.integers(-FEATURE, FEATURE, (400, 90)).astype(np.int16)
+    objective = objective_of(width=90, classes=3, ridge=1.0)
+    psi = rng.integers(-(2**11), 2**11, (400, 90)).astype(np.int16)
     labels = rng.integers(0, 3, 400)
     model = MixedPrivacyModel(objective)
     model.add(psi, labels, np.zeros(400, np.bool_))
     model.solve()
-    for i in range(50):
-        model.erase(psi[i : i + 1], labels[i : i + 1])
+    for i in range(50 if at_once == 1 else 3):
+        gone = slice(i * at_once, (i + 1) * at_once)
+        model.erase(psi[gone], labels[gone])
         model.solve()
-    assert factored == [400]
+    assert factored == [400, *factored_anew]
 
 
 def test_what_is_kept_is_given_up_where_it_has_drifted_too_far(objective_of: Make) -> None:
@@ -326,6 +333,25 @@ def test_an_inverse_that_has_drifted_is_factored_anew_by_maintenance(rows: Popul
     rows.model.maintain()
     rows.erase(rows.some(1))
     assert rows.model.solve().steps <= 2
+    rows.compare()
+
+
+@pytest.mark.parametrize("drift", [1.9, 2.0**20])
+def test_a_row_that_the_inverse_cannot_follow_leaves_all_the_same(
+    objective_of: Make, drift: float
+) -> None:
+    """Even where what is kept is good enough to go on from as if the row were still there."""
+    rows = Population(objective_of(width=30, classes=3, ridge=2 / 3), 400, seed=7)
+    rows.psi[:, 0] = 0
+    rows.psi[11] = 0
+    rows.psi[11, 0] = FEATURE  # alone with the first feature, it is 3/5 of A there
+    rows.add(np.arange(400))
+    rows.model.solve()
+    assert rows.model._inverse is not None
+    rows.model._inverse._P[0, 0] *= drift
+    with pytest.raises(NotSolvableError):
+        deepcopy(rows.model._inverse).remove(rows.psi[11:12].astype(float), np.zeros((1, 3)))
+    rows.erase([11])
     rows.compare()
 
 

@@ -460,14 +460,17 @@ def test_whatever_is_carried_gives_the_same_bits_or_none(
             return
     assert solution.weights.tolist() == expected.tolist()
     assert solution.residual.tolist() == residual_of(psi, t, ridge, expected).tolist()
-    check_missing(solution, rational_solution(psi, t, ridge))
+    check_missing(solution, rational_solution(psi, t, ridge), 1 + max(map(abs, off)))
 
 
-def check_missing(solution: Solution, exact: Any) -> None:
-    """The truth is no farther from what is carried than the next half-integer is."""
+def check_missing(solution: Solution, exact: Any, moved: int = 1) -> None:
+    """The truth is no farther from what is carried than the next half-integer is.
+
+    The float64 of what has ``moved`` is all that gets lost.
+    """
     missing = exact * 2**GRID_BITS - solution.weights
     error = np.abs(missing.astype(np.float64) - solution.carried.missing)
-    assert (error <= 0.5 - np.abs(solution.carried.missing) + 2.0**-50).all()
+    assert (error <= 0.5 - np.abs(solution.carried.missing) + 2.0**-50 * moved).all()
 
 
 @given(problem=rows(3), ridge=RIDGES)
