@@ -138,6 +138,17 @@ def _limits(report: Report) -> list[str]:
         "faster, an erasure is not.",
         f"Rows stay erased: the longest sweep, {max(sizes.erased):,} rows at once, begins at "
         f"n = {sizes.rows:,} and ends with {sizes.rows - MOST_RUNS * max(sizes.erased):,}.",
+        "One row: the pass over G takes four columns a class (three digits and the rest), 131 "
+        "MFLOP at these sizes, 1.3 ms at the peak of both cores; the rest is vectors, Python, "
+        "and columns that need a second step.",
+        "A fit: NumPy's `X.T @ X` is itself a rank update at the machine's peak, the very call "
+        "that the engine makes, so a fit cannot come below it.",
+        "100 rows of one subject: a third of the server's time is the product with the kept "
+        "inverse and the updates of both triangles (0.7 GFLOP on the one BLAS thread that the "
+        "server has on two cores, so that predictions go on), a third the solve with its "
+        "hashing, a tenth the commit.",
+        "Many clients: an erasure costs the server some 2 ms of processor time, most of it "
+        "Python's gRPC; batches were 40 to 270 requests.",
         "The roofline counts the bytes of a triangle once for each time that it must be read or "
         "written, and none for vectors. The memory's bandwidth counts what a copy reads and "
         "writes, the cache's what a dot product reads.",
