@@ -122,3 +122,15 @@ def test_columns_go_on_by_themselves(statistics_of: StatisticsOf) -> None:
     alone = together[some]
     alone = alone.step(A, missing_of(solution[:, some], alone).astype(np.float64), 9)
     check(psi, t[:, some], A, alone, solution[:, some])
+
+
+def test_digits_of_nothing_have_no_end() -> None:
+    empty = Statistics(2, 1, 3)
+    A, now = System.of(empty), Expansion.at_zero(empty)
+    for most in (30, *[14] * 6):
+        now = now.step(A, np.zeros((2, 1)), most)
+        if now.f >= 0:
+            rounded = rounding._round(A, now)
+            assert not rounded.weights.any()
+            assert rounded.margins == pytest.approx(0.5)
+    assert now.f == 84

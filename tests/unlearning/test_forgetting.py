@@ -363,6 +363,18 @@ def test_maintenance_of_what_was_never_solved_does_nothing(objective_of: Make) -
     assert model._inverse is None
 
 
+def test_maintenance_after_zero_finds_nothing_wrong(
+    rows: Population, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forgetting, "_SOLVES_A_CHECK", 1)
+    rows.model.maintain()
+    rows.model.erase_all_user_rows()
+    rows.held &= rows.is_core
+    rows.model.maintain()
+    rows.compare()
+    rows.model.maintain()
+
+
 def test_maintenance_between_an_erasure_and_its_solve_changes_no_bit(rows: Population) -> None:
     for _ in range(40):
         rows.erase(rows.some(1))
