@@ -3,6 +3,7 @@
 import fcntl
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -50,6 +51,9 @@ from unlearn_server.workspace import Workspaces
 DATABASE_FILE = "unlearn.db"
 WORKERS = LARGEST_WATCH + 16
 DRAIN_SECONDS = 30.0
+
+_SWITCH_SECONDS = 0.0005
+"""How long a thread that computes may keep Python from one that answers; by default 5 ms."""
 
 _SERVICES = [
     *model_pb2.DESCRIPTOR.services_by_name.values(),
@@ -103,6 +107,7 @@ def running(options: Options) -> Iterator[Running]:
         # Half of the processors for the mathematics: the others answer, hash and store.
         threads = max(1, (os.cpu_count() or 1) // 2)
         stack.enter_context(threadpool_limits(threads, user_api="blas"))
+        sys.setswitchinterval(_SWITCH_SECONDS)
         file = options.data_dir / DATABASE_FILE
         # New keys beside an old database would open none of its samples.
         keys = KeyRing.open(options.data_dir, create=not file.exists())

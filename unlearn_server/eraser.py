@@ -32,6 +32,7 @@ from unlearn_server.ledger.database import Database
 from unlearn_server.metrics import Metrics
 from unlearn_server.removal import Culprit, Removal
 from unlearn_server.workspace import Served, Workspace, Workspaces
+from unlearning import background
 from unlearning.errors import UnlearningError
 from unlearning.information import exact_bound
 
@@ -84,6 +85,7 @@ class Eraser:
         self._thread.join()
 
     def _run(self) -> None:
+        background.give_way()
         while not self._stopping:
             heard = self._to_erase.rings
             try:

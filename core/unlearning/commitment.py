@@ -30,13 +30,16 @@ import numpy as np
 import rfc8785
 from numpy.typing import NDArray
 
+from unlearning import background
 from unlearning.gram import GramMatrix
 from unlearning.objective import Objective
 from unlearning.statistics import Statistics
 
 SALT_BYTES = 32
 _ROWS_A_LEAF = 64
-_POOL = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="hashing")
+_POOL = ThreadPoolExecutor(
+    os.cpu_count(), thread_name_prefix="hashing", initializer=background.give_way
+)
 
 
 def state_commitment(salt: bytes, objective: Objective, everything: bytes, core: bytes) -> bytes:

@@ -46,6 +46,8 @@ class Carried:
 class Expansion:
     """Some columns of W + 2^-f T, with R, and R_W, the residual of W alone.
 
+    A step proves that R is below 2^62; what it starts from need not be.
+
     Attributes:
         Y: about A^-1 R, in float64.
         rest: R - A Y, in float64.
@@ -54,7 +56,7 @@ class Expansion:
     W: _Integers
     R_W: _Integers
     T: NDArray[Any]
-    R: _Integers
+    R: Checked
     f: int
     Y: _Floats
     rest: _Floats
@@ -63,18 +65,14 @@ class Expansion:
     def at_zero(cls, statistics: Statistics) -> Self:
         """Without a digit: f = -g, R = 2B, and nothing known of A^-1 R."""
         R = 2 * statistics.B.astype(np.int64)
-        zero = np.zeros_like(R)
-        return cls(zero, zero, zero, R, -GRID_BITS, np.zeros_like(statistics.B), R.astype(float))
+        zero, Y = np.zeros_like(R), np.zeros_like(statistics.B)
+        return cls(zero, zero, zero, Checked.of(R), -GRID_BITS, Y, R.astype(np.float64))
 
     @classmethod
     def at(cls, carried: Carried) -> Self:
         """With all that was carried."""
-        zero = np.zeros_like(carried.weights)
-        missing = carried.missing
-        return cls(
-            carried.weights, carried.residual, zero, carried.residual, 0, missing,
-            np.zeros_like(missing),
-        )  # fmt: skip
+        W, R, Y = carried.weights, carried.residual, carried.missing
+        return cls(W, R, np.zeros_like(W), Checked.of(R), 0, Y, np.zeros_like(Y))
 
     def __getitem__(self, columns: NDArray[np.bool_]) -> Self:
         """Some of the columns."""
@@ -87,7 +85,7 @@ class Expansion:
             W=some(self.W),
             R_W=some(self.R_W),
             T=some(self.T),
-            R=some(self.R),
+            R=Checked(*map(some, (self.R.modular, self.R.value, self.R.magnitude))),
             Y=some(self.Y),
             rest=some(self.rest),
         )
@@ -105,7 +103,7 @@ class Expansion:
             V = np.rint(scaled)
             Y = scaled - V
             products = A.times(V, Y)
-            R = (Checked.of(self.R) << s) - products.exact
+            R = (self.R << s) - products.exact
             exact = R.exact()
             if exact is not None:
                 return self._after(s, V.astype(np.int64), exact, Y, exact - products.rounded)
@@ -118,9 +116,9 @@ class Expansion:
             T = T.astype(object)  # Python's integers have no end
         T = T * (1 << s) + V
         if f != 0:
-            return replace(self, T=T, R=R, f=f, Y=Y, rest=rest)
+            return replace(self, T=T, R=Checked.of(R), f=f, Y=Y, rest=rest)
         W = self.W + T.astype(np.int64)
-        return replace(self, W=W, R_W=R, T=np.zeros_like(W), R=R, f=f, Y=Y, rest=rest)
+        return replace(self, W=W, R_W=R, T=np.zeros_like(W), R=Checked.of(R), f=f, Y=Y, rest=rest)
 
 
 def _bits(X: _Floats) -> int:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from unlearning.commitment import rows_digest, state_commitment
 from unlearning.errors import NotSolvableError
-from unlearning.expansion import Carried
+from unlearning.expansion import Carried, Expansion
 from unlearning.inverse import Inverse
 from unlearning.objective import Objective
 from unlearning.rounding import Solution, check, solve, without
@@ -28,6 +28,10 @@ _MOST_STEPS = 3
 """Passes over A that a solve takes while the inverse is good."""
 
 _SOLVES_A_CHECK = 32
+
+
+_Rows = tuple[NDArray[np.int16], NDArray[np.int64]]
+"""Lattice rows psi (k, d) and their targets t (k, C)."""
 
 
 class Method(StrEnum):
@@ -59,6 +63,7 @@ class MixedPrivacyModel:
         self._core_digest: bytes | None = None
         self._inverse: Inverse | None = None
         self._carried: Carried | None = None
+        self._leaving: list[_Rows] = []
         self._solves = self._steps = 0
 
     def add(
@@ -76,18 +81,18 @@ class MixedPrivacyModel:
             self._core_solution = self._core_digest = None
 
     def erase(self, psi: NDArray[np.int16], labels: NDArray[np.integer[Any]]) -> None:
-        """EXACT: takes user rows out of the statistics."""
+        """EXACT: takes user rows out of the statistics.
+
+        What is kept follows when it is next solved, beside a commitment that has begun.
+        """
         if not len(psi):
             return
         t = self.objective.targets(labels)
         self.everything.subtract(psi, t)
-        if len(psi) * _CROSSOVER > self.objective.width:
-            self._start_anew()
-        if self._inverse is None or self._carried is None:
+        if self._inverse is None:
             return
-        try:
-            self._carried = without(self._carried, self._inverse, psi, t)
-        except NotSolvableError:
+        self._leaving.append((psi, t))
+        if _CROSSOVER * sum(len(rows) for rows, _ in self._leaving) > self.objective.width:
             self._start_anew()
 
     def erase_all_user_rows(self) -> None:
@@ -113,9 +118,17 @@ class MixedPrivacyModel:
         if self._inverse is None or self._carried is None:
             return None
         try:
-            return solve(self.everything, self._inverse, self._carried)
+            return solve(self.everything, self._inverse, self._follow(self._inverse, self._carried))
         except NotSolvableError:
             return None
+
+    def _follow(self, inverse: Inverse, carried: Carried) -> Expansion:
+        """Where a solve starts from, once the rows that are leaving have left."""
+        if not self._leaving:
+            return Expansion.at(carried)
+        psi, t = map(np.concatenate, zip(*self._leaving, strict=True))
+        self._leaving = []
+        return without(carried, inverse, psi, t)
 
     def _solve_anew(self) -> Solution:
         self._start_anew()  # before the new inverse takes its memory
@@ -124,6 +137,7 @@ class MixedPrivacyModel:
 
     def _start_anew(self) -> None:
         self._inverse = self._carried = None
+        self._leaving = []
 
     @property
     def solver(self) -> str:
@@ -160,10 +174,11 @@ class MixedPrivacyModel:
 
         Raises InconsistentStateError if what is carried has come to be wrong.
         """
-        if self._inverse is None or self._carried is None:
+        if self._inverse is None or self._carried is None or self._leaving:
             return
         if self._solves % _SOLVES_A_CHECK == 0:
             check(self.everything, self._carried)
         if self._steps > _MOST_STEPS:
             self._inverse = None  # before the new one takes its memory
             self._inverse = Inverse(self.everything)
+        self._inverse.settle()

@@ -5,8 +5,9 @@ Taking rows psi out of A leaves A - 2 psi' psi, whose inverse is P + Z Z' with
     U = P psi',   S = I/2 - psi U = K K' (Cholesky),   Z = U K^-T
 
 (Woodbury; for one row, Sherman and Morrison), so that nothing is factored but a k x k
-matrix. P drifts from the true inverse by rounding. That decides how fast a refinement
-converges, never which bits it ends in.
+matrix. Z Z' is added to P when the next rows leave, or in a quiet moment before. P drifts
+from the true inverse by rounding. That decides how fast a refinement converges, never
+which bits it ends in.
 """
 
 from typing import Protocol
@@ -30,7 +31,7 @@ class ApproximateInverse(Protocol):
 
 
 class Inverse:
-    """P, as its lower triangle in Fortran order; holds d^2 float64."""
+    """P + Z Z', P as its lower triangle in Fortran order; holds d (d + k) float64."""
 
     def __init__(self, statistics: Statistics) -> None:
         """Factors A, in place; raises NotSolvableError if it is not definite in float64."""
@@ -40,10 +41,14 @@ class Inverse:
         if not (blas.factor(A) and blas.invert_factored(A)):
             raise NotSolvableError("the Gram matrix is not positive definite in float64")
         self._P = A
+        self._Z = np.zeros((len(A), 0), order="F")
 
     def solve(self, R: _Floats) -> _Floats:
         """Returns about A^-1 R, shape (d, C)."""
-        return blas.symmetric_product(self._P, R)
+        X = blas.symmetric_product(self._P, R)
+        if self._Z.size:
+            blas.add_product(X, 1.0, self._Z, blas.product(self._Z.T, R))
+        return X
 
     def remove(self, psi: _Floats, errors: _Floats) -> _Floats:
         """Follows A as rows psi (k, d), C order, leave it.
@@ -51,10 +56,16 @@ class Inverse:
         Returns U S^-1 errors, shape (d, C), of ``errors`` (k, C); raises NotSolvableError
         if the rows cannot leave.
         """
+        self.settle()
         U = self.solve(psi.T)
         K = 0.5 * np.eye(len(psi), order="F") - blas.product(psi, U)
         if not blas.factor(K):
             raise NotSolvableError("the approximate inverse is too far from A^-1 to follow it")
-        Z = blas.solve_factored_from_right(U, K)
-        blas.add_outer_product(self._P, 1.0, Z)
-        return blas.product(Z, blas.solve_factored(K, errors))
+        self._Z = blas.solve_factored_from_right(U, K)
+        return blas.product(self._Z, blas.solve_factored(K, errors))
+
+    def settle(self) -> None:
+        """Adds what is kept of the rows that left last to P."""
+        if self._Z.size:
+            blas.add_outer_product(self._P, 1.0, self._Z)
+            self._Z = self._Z[:, :0]

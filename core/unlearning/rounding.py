@@ -18,7 +18,7 @@ What ends as Y starts the next solve: as rows leave, ``without`` moves it to whe
 belongs, and nothing is solved from zero.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import NamedTuple
 
@@ -102,25 +102,24 @@ class _Rounded(NamedTuple):
 
 def without(
     carried: Carried, inverse: Inverse, psi: NDArray[np.int16], t: NDArray[np.int64]
-) -> Carried | None:
+) -> Expansion:
     """Follows rows psi (k, d), targets t (k, C), as they leave; so does ``inverse``.
 
     The weights stay, and with the rows' errors E = 2^g t - psi W, exact,
 
         R <- R - 2 psi' E,   A^-1 R <- A^-1 R - U S^-1 (E - psi A^-1 R)
 
-    (see ``inverse``). O(k d C) exact integer work; None where it leaves 62 bits. Raises
-    NotSolvableError if the inverse cannot follow.
+    (see ``inverse``). O(k d C) exact integer work. Raises NotSolvableError if the inverse
+    cannot follow, or an error leaves 62 bits.
     """
     rows = psi.astype(np.float64)
     errors = ((Checked.of(t) << GRID_BITS) - times_rows(rows, carried.weights)).exact()
     if errors is None:
-        return None
+        raise NotSolvableError("the error of a row that leaves is beyond 62 bits")
     moved = times_rows(rows, errors, transpose=True) << 1
-    residual = (Checked.of(carried.residual) - moved).exact()
     at_the_optimum = errors - blas.product(rows, carried.missing)
     missing = carried.missing - inverse.remove(rows, at_the_optimum)
-    return None if residual is None else Carried(carried.weights, residual, missing)
+    return replace(Expansion.at(carried), R=Checked.of(carried.residual) - moved, Y=missing)
 
 
 def check(statistics: Statistics, carried: Carried) -> None:
@@ -136,18 +135,18 @@ def check(statistics: Statistics, carried: Carried) -> None:
 
 
 def solve(
-    statistics: Statistics, inverse: ApproximateInverse, carried: Carried | None = None
+    statistics: Statistics, inverse: ApproximateInverse, start: Expansion | None = None
 ) -> Solution:
     """Solves for the weights of the statistics, rounded correctly.
 
-    With ``carried`` weights near the optimum only a correction is solved for.
+    From a ``start`` near the optimum only a correction is solved for.
 
     Raises NotSolvableError if the inverse is too far from the statistics' to gain
     digits; a fresh one gains them for all statistics within capacity.
     """
     A = System.of(statistics)
-    now = Expansion.at(carried) if carried else Expansion.at_zero(statistics)
-    X = now.Y if carried else inverse.solve(now.rest)
+    now = start or Expansion.at_zero(statistics)
+    X = now.Y if start else inverse.solve(now.rest)
     left = np.arange(X.shape[1])
     found = _empty(X.shape)
     margin, most = inf, -now.f
@@ -190,7 +189,7 @@ def _round(A: System, now: Expansion) -> _Rounded:
         rest = (now.T + (one >> 1) - whole * one).astype(np.float64)
     units = (rest + Y) * 2.0**-now.f
     distance = np.abs(rest + Y - np.rint(units) * 2.0**now.f)
-    off = A.distance(now.R, Y, now.rest)
+    off = A.distance(now.R.value, Y, now.rest)
     margins = (distance - off - 2.0**-50 * (np.abs(rest) + np.abs(Y))).min(axis=0)
     weights = now.W + whole.astype(np.int64) + np.floor(units).astype(np.int64)
     return _Rounded(weights, margins / one)

@@ -1,7 +1,7 @@
 """The linear system A W = 2B, A = 2G + L I: its products, and how far a guess is off."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +48,7 @@ class System:
             (exact << 1) + Checked.of_exact(V) * self.ridge, 2.0 * rounded + float(self.ridge) * Y
         )
 
-    def distance(self, R: NDArray[np.int64], Y: _Floats, rest: _Floats) -> _Floats:
+    def distance(self, R: _Floats, Y: _Floats, rest: _Floats) -> _Floats:
         """Upper bounds on || A^-1 R - Y ||_2, shape (C,), given ``rest`` = R - A Y in float64.
 
         It is at most || R - A Y ||_2 / L. A sum of d terms in float64, in any order, is off
@@ -61,6 +61,6 @@ class System:
         return (_norms(rest) + lost) * NORM_SLACK / self.ridge
 
 
-def _norms(columns: NDArray[Any]) -> _Floats:
-    squares = np.square(columns.astype(np.float64)).sum(axis=0)
+def _norms(columns: _Floats) -> _Floats:
+    squares = np.square(columns).sum(axis=0)
     return np.asarray(np.sqrt(squares) + 2.0**-400)  # squares may underflow

@@ -100,9 +100,11 @@ def check(psi: Integers, t: Integers, A: System, now: Expansion, solution: NDArr
         assert now.R_W.tolist() == residual_of(psi, t, A.ridge, now.W).tolist()
     else:
         assert not now.W.any()
-    assert now.R.tolist() == residual_of(psi, t, A.ridge, weights, now.f).tolist()
+    R = now.R.exact()
+    assert R is not None
+    assert R.tolist() == residual_of(psi, t, A.ridge, weights, now.f).tolist()
     missing = missing_of(solution, now)
-    for c, bound in enumerate(A.distance(now.R, now.Y, now.rest)):
+    for c, bound in enumerate(A.distance(now.R.value, now.Y, now.rest)):
         true = sum((missing[a, c] - Fraction(now.Y[a, c])) ** 2 for a in range(len(missing)))
         assert true <= Fraction(bound) ** 2
     if now.f >= 0:

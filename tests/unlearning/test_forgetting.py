@@ -234,12 +234,14 @@ def test_forgetting_from_what_is_kept_gives_the_bits_of_a_model_solved_anew(
     assert kept.report(objective) == solved.report(objective)
 
 
+@pytest.mark.parametrize("largest", [2**11, FEATURE])
 @pytest.mark.parametrize(("at_once", "factored_anew"), [(1, []), (22, []), (23, [377, 354, 331])])
 def test_forgetting_a_few_rows_factors_nothing(
     objective_of: Make,
     monkeypatch: pytest.MonkeyPatch,
     at_once: int,
     factored_anew: list[int],
+    largest: int,
 ) -> None:
     """More than a quarter of the width would cost more to follow."""
     factored = []
@@ -252,7 +254,7 @@ def test_forgetting_a_few_rows_factors_nothing(
     monkeypatch.setattr(forgetting, "Inverse", Counted)
     rng = np.random.default_rng(4)
     objective = objective_of(width=90, classes=3, ridge=1.0)
-    psi = rng.integers(-(2**11), 2**11, (400, 90)).astype(np.int16)
+    psi = rng.integers(-largest, largest, (400, 90)).astype(np.int16)
     labels = rng.integers(0, 3, 400)
     model = MixedPrivacyModel(objective)
     model.add(psi, labels, np.zeros(400, np.bool_))

@@ -27,8 +27,9 @@ def full(statistics: Statistics) -> Floats:
     return np.asarray(2 * G + statistics.ridge * np.eye(len(G)))
 
 
+@pytest.mark.parametrize("settles", [True, False])
 @pytest.mark.parametrize("steps", [[1], [1] * 40, [5, 30, 1], [33], [32, 32], [100]])
-def test_it_follows_rows_as_they_leave(steps: list[int]) -> None:
+def test_it_follows_rows_as_they_leave(steps: list[int], settles: bool) -> None:
     rng = np.random.default_rng(0)
     psi = rng.integers(-4000, 4000, (600, 70)).astype(np.int16)
     statistics = statistics_of(psi)
@@ -37,6 +38,8 @@ def test_it_follows_rows_as_they_leave(steps: list[int]) -> None:
         gone, psi = psi[:k], psi[k:]
         statistics.subtract(gone, np.zeros((k, 1), np.int64))
         inverse.remove(gone.astype(np.float64), np.zeros((k, 1)))
+        if settles:
+            inverse.settle()
     identity = inverse.solve(full(statistics))
     np.testing.assert_allclose(identity, np.eye(70), atol=1e-9)
 

@@ -25,6 +25,7 @@ from unlearning import gram, rounding
 from unlearning.errors import CapacityError, InconsistentStateError, NotSolvableError
 from unlearning.expansion import Carried, Expansion
 from unlearning.gram import GramMatrix
+from unlearning.integers import Checked
 from unlearning.inverse import ApproximateInverse
 from unlearning.inverse import Inverse as KeptInverse
 from unlearning.lattice import TARGETS
@@ -370,7 +371,7 @@ def test_the_distance_is_bounded_by_the_length_of_the_residual_not_its_largest_e
     statistics = Statistics(d, 1, ridge)
     statistics.G = gram_of(np.full((d, d), 2**32))
     Y = np.zeros((d, 1))
-    state = Expansion(zeros, zeros, T, R, f, Y, R.astype(float))
+    state = Expansion(zeros, zeros, T, Checked.of(R), f, Y, R.astype(float))
     # 2^g W* is 1/2 + 100 / 2^f in the first entry, so rounds to 1, but T says 0.
     assert (int(T[0, 0]) + 2 ** (f - 1)) >> f == 0
     assert int(np.abs(R).max()) / ridge < abs(int(T[0, 0]) - 2 ** (f - 1))
@@ -412,7 +413,7 @@ def test_before_the_first_digit_of_the_fraction_a_guess_is_believed_no_further_t
     ridge = 1001
     zeros, R = np.zeros((1, 1), np.int64), np.array([[521]])  # A = L: the truth is 0.5205
     Y = np.array([[guess]])
-    state = Expansion(zeros, R, zeros, R, 0, Y, R - ridge * Y)
+    state = Expansion(zeros, R, zeros, Checked.of(R), 0, Y, R - ridge * Y)
     rounded = rounding._round(System.of(Statistics(1, 1, ridge)), state)
     assert bool(rounded.margins > 0) == proven
     assert not proven or rounded.weights == 1
@@ -454,7 +455,7 @@ def test_whatever_is_carried_gives_the_same_bits_or_none(
         try:
             inverse = Inverse(lambda R: factor * good.solve(R))
             carried = Carried(weights, residual.astype(np.int64), np.asfortranarray(guess))
-            solution = solve(statistics, inverse, carried)
+            solution = solve(statistics, inverse, Expansion.at(carried))
         except NotSolvableError:
             assert not believed or factor > 1
             return
@@ -560,15 +561,16 @@ def test_rows_that_leave_are_followed(
     held = residual_of(psi, t, ridge, weights).astype(np.int64)
     missing = inverse.solve(held.astype(np.float64))
     left = without(Carried(weights, held, missing), inverse, psi[n:].astype(np.int16), t[n:])
-    assert left is not None
     psi, t = psi[:n], t[:n]
-    assert (left.weights == weights).all()
-    assert left.residual.tolist() == residual_of(psi, t, ridge, weights).tolist()
+    assert (weights == left.W).all()
+    residual = left.R.exact()
+    assert residual is not None
+    assert residual.tolist() == residual_of(psi, t, ridge, weights).tolist()
     exact = rational_solution(psi, t, ridge) * 2**GRID_BITS - weights
     expected = exact.astype(np.float64)
     scale = np.abs(expected).max() + np.abs(missing).max()
-    np.testing.assert_allclose(left.missing, expected, rtol=1e-6, atol=scale * 1e-6)
-    kept = inverse.solve(left.residual.astype(np.float64))
+    np.testing.assert_allclose(left.Y, expected, rtol=1e-6, atol=scale * 1e-6)
+    kept = inverse.solve(left.R.value)
     np.testing.assert_allclose(kept, expected, rtol=1e-6, atol=scale * 1e-6)
 
 
@@ -579,23 +581,34 @@ def test_rows_that_leave_are_followed(
         (0, 2**17, False),
         (0, -(2**17), False),
         (0, TARGET, False),
-        (2**47, 0, False),  # the residual leaves 62 bits,
-        (2**49, 0, False),  # and here the row's own error too,
-        (2**50, 0, False),  # which is 0 modulo 2^64
-        (-(2**52), TARGET, False),
+        (2**47 - 1, 0, False),
     ],
 )
-def test_a_residual_that_would_leave_62_bits_is_not_carried(
+def test_what_a_row_leaves_is_known_modulo_2_to_64_and_about_where_it_leaves_62_bits(
     statistics_of: StatisticsOf, weight: int, target: int, exact: bool
 ) -> None:
     psi, t = np.array([[FEATURE]]), np.array([[target]])
     inverse = KeptInverse(statistics_of(psi, t, 2**30 + 1))
     zero = np.zeros((1, 1), np.int64)  # as if the residual had been 0 before
-    carried = without(Carried(zero + weight, zero, zero.astype(float)), inverse, psi, t)
-    assert (carried is not None) == exact
+    left = without(Carried(zero + weight, zero, zero.astype(float)), inverse, psi, t)
     true = -2 * FEATURE * ((target << GRID_BITS) - FEATURE * weight)
-    assert (abs(true) < 2**62) == exact
-    assert carried is None or carried.residual.item() == true
+    assert (left.R.exact() is not None) == exact == (abs(true) < 2**62)
+    assert int(left.R.modular.item()) == true % 2**64
+    assert left.R.value.item() == pytest.approx(true, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("weight", "target"),
+    [(2**49, 0), (2**50, 0), (-(2**52), TARGET)],  # 2^64, too, is 0 modulo it
+)
+def test_a_row_whose_own_error_leaves_62_bits_is_not_followed(
+    statistics_of: StatisticsOf, weight: int, target: int
+) -> None:
+    psi, t = np.array([[FEATURE]]), np.array([[target]])
+    inverse = KeptInverse(statistics_of(psi, t, 2**30 + 1))
+    zero = np.zeros((1, 1), np.int64)
+    with pytest.raises(NotSolvableError):
+        without(Carried(zero + weight, zero, zero.astype(float)), inverse, psi, t)
 
 
 def test_a_residual_that_is_off_by_one_is_found(statistics_of: StatisticsOf) -> None:

@@ -89,7 +89,7 @@ def test_a_residual_step_is_exact_or_refused_and_refused_only_beyond_62_bits(
 
 def check_distance(A: System, R: Integers, Y: Floats, rest: Floats, exact: NDArray[Any]) -> None:
     """That the bound holds, where ``exact`` is A^-1 R in fractions."""
-    off = A.distance(R, Y, rest)
+    off = A.distance(R.astype(np.float64), Y, rest)
     for c, bound in enumerate(off):
         true = sum((exact[a, c] - Fraction(Y[a, c])) ** 2 for a in range(len(Y)))
         assert true <= Fraction(bound) ** 2
