@@ -143,10 +143,10 @@ def _limits(report: Report) -> list[str]:
         "and columns that need a second step.",
         "A fit: NumPy's `X.T @ X` is itself a rank update at the machine's peak, the very call "
         "that the engine makes, so a fit cannot come below it.",
-        "100 rows of one subject: a third of the server's time is the product with the kept "
-        "inverse and the updates of both triangles (0.7 GFLOP on the one BLAS thread that the "
-        "server has on two cores, so that predictions go on), a third the solve with its "
-        "hashing, a tenth the commit.",
+        "100 rows of one subject: of the server's time, a quarter is the product with the kept "
+        "inverse, a tenth the update of G, a quarter two passes over it while it is hashed, all on "
+        "the one BLAS thread that the server has on two cores so that predictions go on; the "
+        "rest is rows, statements, the commit and gRPC. The inverse is updated after the answer.",
         "Many clients: an erasure costs the server some 2 ms of processor time, most of it "
         "Python's gRPC; batches were 40 to 270 requests.",
         "The roofline counts the bytes of a triangle once for each time that it must be read or "
