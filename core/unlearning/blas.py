@@ -76,6 +76,11 @@ def solve_factored(K: _Floats, B: _Floats) -> _Floats:
     return _triangular(b"L", b"N", K, B)
 
 
+def solve_factored_transposed(K: _Floats, B: _Floats) -> _Floats:
+    """K^-T B for a factor K (k, k) and B (k, n)."""
+    return _triangular(b"L", b"T", K, B)
+
+
 def solve_factored_from_right(B: _Floats, K: _Floats) -> _Floats:
     """B K^-T for a factor K (k, k) and B (n, k)."""
     return _triangular(b"R", b"T", K, B)

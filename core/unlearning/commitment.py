@@ -16,12 +16,23 @@ The canonical bytes, frozen:
                             rows_digest(all rows) || rows_digest(CORE rows))
     weights_commitment      HMAC(salt, "unlearn-weights-v1\0" || description ||
                             W row by row as little-endian int64, in grid units)
+
+and of a TANGENT model, whose state is its rows themselves:
+
+    row_digest              SHA-256 of a row's label, its index as little-endian int32,
+                            one byte that is 1 for a CORE row and else 0, and psi as
+                            little-endian int16
+    tangent_state_commitment
+                            HMAC(salt, "unlearn-tangent-state-v1\0" || description ||
+                            rows(all rows) || rows(CORE rows)), where rows is their
+                            number as little-endian int64 and their row_digests in
+                            ascending order, each as often as its row is held
 """
 
 import hashlib
 import hmac
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -51,6 +62,20 @@ def state_commitment(salt: bytes, objective: Objective, everything: bytes, core:
 def weights_commitment(salt: bytes, objective: Objective, weights: NDArray[np.int64]) -> bytes:
     """Commits to weights in grid units, shape (d, C); 32 bytes."""
     message = b"unlearn-weights-v1\0" + _description(objective) + _int64(weights)
+    return hmac.digest(salt, message, "sha256")
+
+
+def row_digest(row: bytes) -> bytes:
+    """SHA-256 of a row's canonical bytes; never published, since it would confirm a guess."""
+    return hashlib.sha256(row).digest()
+
+
+def tangent_state_commitment(
+    salt: bytes, objective: Objective, everything: Sequence[bytes], core: Sequence[bytes]
+) -> bytes:
+    """Commits to the ``row_digest`` of all rows and those of the CORE rows; 32 bytes."""
+    rows = (_int64(np.array(len(part))) + b"".join(sorted(part)) for part in (everything, core))
+    message = b"unlearn-tangent-state-v1\0" + _description(objective) + b"".join(rows)
     return hmac.digest(salt, message, "sha256")
 
 

@@ -32,7 +32,7 @@ class CapacityError(UnlearningError):
 
 
 class NotSolvableError(UnlearningError):
-    """The correctly rounded solution could not be proven; nothing was released."""
+    """No solution of the accuracy promised could be found or proven; nothing was released."""
 
 
 class InconsistentStateError(UnlearningError):

@@ -7,19 +7,27 @@ section 3), kept ready so that nothing needs solving.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from unlearning import cg
+from unlearning.agreement import is_near
+from unlearning.cg import Progress, Stop
 from unlearning.commitment import rows_digest, state_commitment
 from unlearning.errors import NotSolvableError
 from unlearning.expansion import Carried, Expansion
 from unlearning.inverse import Inverse
+from unlearning.lineage import Lineage
 from unlearning.objective import Objective
-from unlearning.rounding import Solution, check, solve, without
+from unlearning.perturbation import perturb_features
+from unlearning.release import NO_LEAKAGE, Leakage, Release
+from unlearning.rounding import Solution, SolveReport, check, solve, without
 from unlearning.statistics import Statistics
+from unlearning.system import System
 
 _CROSSOVER = 4
 """Following more than d / 4 rows costs more than factoring what remains (measured)."""
@@ -64,7 +72,18 @@ class MixedPrivacyModel:
         self._inverse: Inverse | None = None
         self._carried: Carried | None = None
         self._leaving: list[_Rows] = []
+        self._lineage = Lineage()
         self._solves = self._steps = 0
+
+    @property
+    def n(self) -> int:
+        """Rows held."""
+        return self.everything.n
+
+    @property
+    def core_n(self) -> int:
+        """CORE rows among them."""
+        return self.core.n
 
     def add(
         self,
@@ -104,6 +123,41 @@ class MixedPrivacyModel:
         """Raises CapacityError, with the number that still fits, unless all rows fit."""
         self.everything.check_capacity(psi, self.objective.targets(labels))
 
+    def release(self, progress: Progress = cg.ignore, stop: Stop = cg.go_on) -> Release:
+        """The correctly rounded optimum on all rows, with noise if the objective has some.
+
+        With noise too it is distributed as that of the retrained model: mu is 0. A solve is too
+        short to tell of, or to stop. Raises NotSolvableError, as a fault of the machine.
+        """
+        del progress, stop
+        solution, objective = self.solve(), self.objective
+        weights, leakage = solution.weights, NO_LEAKAGE
+        report = solution.report(objective, self.solver)
+        if objective.noise_scale:
+            released = perturb_features(
+                objective, self.everything, weights, objective.noise, objective.noise_scale
+            )
+            self._lineage.add(objective, objective.weights(weights), 0.0, descends=False)
+            weights, leakage = objective.grid(released), Leakage.of(self._lineage, objective)
+            report = replace(report, correctly_rounded=False)
+        return Release(weights, report, leakage, solution.steps, solution.margin)
+
+    def is_near(self, weights: NDArray[np.float64], report: SolveReport) -> bool:
+        """Whether weights with noise can be a release of these rows."""
+        objective, solution = self.objective, self.solve()
+        A, unit = System.of(self.everything), objective.features.step**2 / 2
+
+        def hessian(v: NDArray[np.float64]) -> NDArray[np.float64]:
+            v = np.asfortranarray(v)
+            return unit * A.times(np.zeros_like(v), v).rounded
+
+        return is_near(
+            weights - objective.weights(solution.weights),
+            objective,
+            report.gradient_norm + solution.report(objective).gradient_norm,
+            hessian,
+        )
+
     def solve(self) -> Solution:
         """The correctly rounded optimum on all rows."""
         if self.solver == "core":
@@ -142,7 +196,7 @@ class MixedPrivacyModel:
     @property
     def solver(self) -> str:
         """What a release of this state is called: ``core`` where no user row is left."""
-        return "core" if self.everything.n == self.core.n else "exact"
+        return "core" if self.n == self.core_n else "exact"
 
     def core_solution(self) -> Solution:
         """W_c, the optimum on the CORE rows; solved once for each state of them."""

@@ -30,18 +30,28 @@ class ApproximateInverse(Protocol):
         ...
 
 
+def factor(statistics: Statistics) -> _Floats:
+    """The Cholesky factor K of A = K K', as a lower triangle in Fortran order.
+
+    Raises NotSolvableError if A is not definite in float64.
+    """
+    A = statistics.G.entries()
+    A *= 2.0
+    A[np.diag_indices_from(A)] += statistics.ridge
+    if not blas.factor(A):
+        raise NotSolvableError("the Gram matrix is not positive definite in float64")
+    return A
+
+
 class Inverse:
     """P + Z Z', P as its lower triangle in Fortran order; holds d (d + k) float64."""
 
     def __init__(self, statistics: Statistics) -> None:
-        """Factors A, in place; raises NotSolvableError if it is not definite in float64."""
-        A = statistics.G.entries()
-        A *= 2.0
-        A[np.diag_indices_from(A)] += statistics.ridge
-        if not (blas.factor(A) and blas.invert_factored(A)):
-            raise NotSolvableError("the Gram matrix is not positive definite in float64")
-        self._P = A
-        self._Z = np.zeros((len(A), 0), order="F")
+        """Inverts A, in place; raises NotSolvableError if it is not definite in float64."""
+        self._P = factor(statistics)
+        if not blas.invert_factored(self._P):
+            raise NotSolvableError("the Gram matrix is not invertible in float64")
+        self._Z = np.zeros((len(self._P), 0), order="F")
 
     def solve(self, R: _Floats) -> _Floats:
         """Returns about A^-1 R, shape (d, C)."""

@@ -1,4 +1,4 @@
-"""The quadratic objective of a FEATURES model, in real and in lattice units.
+"""The quadratic objective, in real and in lattice units.
 
     L(W) = 1/2 sum_i ||W' psi_i - t_i||^2 + 1/2 lam ||W||^2,   t_i = alpha * onehot(y_i)
 
@@ -6,11 +6,15 @@
 targets as in Achille et al., LQF, CVPR 2021, section 3.) In lattice units, psi =
 step * integers and t = TARGETS.step * integers, the optimum solves A W = 2B with
 A = 2G + L I and L odd, so that det A is odd and no rounding tie can occur.
+
+A TANGENT model has J_i w in the place of W' psi_i: its psi is what enters the part of
+the core that moves, stored as any psi is, and the ridge weighs the core's own weights.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from math import isfinite
+from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
+from math import inf, isfinite
 from typing import Any, Self
 
 import numpy as np
@@ -27,14 +31,27 @@ DEFAULT_LABEL_SCALE = 15.0
 
 LABEL_SCALES = (2.0**-4, 2.0**6)
 LARGEST_WIDTH = 8192
+"""Of a Gram matrix; TANGENT has none."""
+
+LARGEST_ENTRANCE = 96 * 96 * 3 + 1
+"""Of a row of TANGENT: an image's pixels and the constant 1."""
+
 LARGEST_CLASSES = 1000
+
+
+class Noise(StrEnum):
+    """Covariance of the noise added to a release, for a Hessian H."""
+
+    ISOTROPIC = "ISOTROPIC"
+    INVERSE_HESSIAN = "INVERSE_HESSIAN"
 
 
 @dataclass(frozen=True)
 class Objective:
     """What is minimised, fixed when a model is created; nothing in it is learned from users.
 
-    Its JSON form is part of what commitments are made of: frozen.
+    Its JSON form is part of what commitments are made of: frozen. What has a default is
+    left out of it where it has that value, so that the form could grow.
 
     Attributes:
         core_digest: pins the core, SHA-256 in hex.
@@ -44,6 +61,10 @@ class Objective:
         ridge: L, the odd integer ridge in lattice units.
         label_scale: alpha in units of TARGETS.step.
         classes: the labels, in order.
+        tangent_scope: canonical name of the parameters of the core that move; empty for
+            FEATURES.
+        noise_scale: sigma of the noise added to a release, in real units; 0 for none.
+        noise: its covariance: sigma^2 I, or sigma^2 H^-1.
     """
 
     core_digest: str
@@ -53,6 +74,9 @@ class Objective:
     ridge: int
     label_scale: int
     classes: tuple[str, ...]
+    tangent_scope: str = ""
+    noise_scale: float = 0.0
+    noise: Noise = Noise.ISOTROPIC
 
     @classmethod
     def create(
@@ -64,15 +88,14 @@ class Objective:
         ridge: float,
         label_scale: float,
         classes: tuple[str, ...],
+        tangent_scope: str = "",
+        noise_scale: float = 0.0,
+        noise: Noise = Noise.ISOTROPIC,
     ) -> Self:
         """Takes real units; raises InvalidInputError, naming the field, if one cannot be used."""
         _check_classes(classes)
-        if width > LARGEST_WIDTH:
-            raise InvalidInputError(
-                "user_weights.feature_map",
-                f"is {width} wide",
-                f"choose one of at most {LARGEST_WIDTH} features",
-            )
+        _check_width(width, tangent_scope)
+        _check_noise(noise_scale)
         _check_range("user_weights.feature_bound", feature_bound, 1.0, LARGEST_BOUND)
         _check_range("user_weights.label_scale", label_scale, *LABEL_SCALES)
         step = feature_lattice(feature_bound).step
@@ -85,7 +108,20 @@ class Objective:
             ridge=2 * int(ridge / step**2) + 1,
             label_scale=int(TARGETS.round(label_scale)),
             classes=classes,
+            tangent_scope=tangent_scope,
+            noise_scale=noise_scale,
+            noise=noise if noise_scale else Noise.ISOTROPIC,
         )
+
+    @property
+    def is_tangent(self) -> bool:
+        """Whether the weights move the core's own, linearised, rather than weigh features."""
+        return bool(self.tangent_scope)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether what is released is a function of the rows to the last bit."""
+        return not (self.is_tangent or self.noise_scale)
 
     @property
     def features(self) -> Lattice:
@@ -109,14 +145,15 @@ class Objective:
 
     def weights(self, released: NDArray[np.int64]) -> NDArray[np.float64]:
         """Real weights, shape (d, C), of integers on the grid; exact, since all is dyadic."""
-        return np.multiply(released, self._weight_unit, dtype=np.float64)
+        return np.multiply(released, self.weight_unit, dtype=np.float64)
 
     def grid(self, weights: NDArray[np.float64]) -> NDArray[np.int64]:
         """Inverse of ``weights``."""
-        return np.rint(weights / self._weight_unit).astype(np.int64)
+        return np.rint(weights / self.weight_unit).astype(np.int64)
 
     @property
-    def _weight_unit(self) -> np.float64:
+    def weight_unit(self) -> np.float64:
+        """The step of the grid of released weights, in real units."""
         return np.float64(2.0**-GRID_BITS * TARGETS.step / self.features.step)
 
     def logits(
@@ -127,12 +164,14 @@ class Objective:
 
     def to_json(self) -> dict[str, Any]:
         """JSON values; the canonical form is their RFC 8785 serialization."""
-        return {**asdict(self), "classes": list(self.classes)}
+        values = {**asdict(self), "classes": list(self.classes)}
+        return {f.name: values[f.name] for f in fields(self) if values[f.name] != f.default}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         """Inverse of ``to_json``."""
-        return cls(**{**values, "classes": tuple(values["classes"])})
+        noise = Noise(values.get("noise", Noise.ISOTROPIC))
+        return cls(**{**values, "classes": tuple(values["classes"]), "noise": noise})
 
 
 def _check_range(field: str, value: float, low: float, high: float) -> None:
@@ -141,6 +180,27 @@ def _check_range(field: str, value: float, low: float, high: float) -> None:
             field,
             f"{value:g} is out of range",
             f"use {low:.3g} to {high:.3g}, or 0 for the default",
+        )
+
+
+def _check_width(width: int, tangent_scope: str) -> None:
+    field, limit = (
+        ("user_weights.tangent_scope", LARGEST_ENTRANCE)
+        if tangent_scope
+        else ("user_weights.feature_map", LARGEST_WIDTH)
+    )
+    if width > limit:
+        raise InvalidInputError(
+            field, f"is {width} wide", f"choose one of at most {limit} features"
+        )
+
+
+def _check_noise(noise_scale: float) -> None:
+    if not 0 <= noise_scale < inf:
+        raise InvalidInputError(
+            "user_weights.noise_scale",
+            f"{noise_scale:g} is no standard deviation",
+            "use a finite number, or 0 for no noise",
         )
 
 

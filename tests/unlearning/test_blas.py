@@ -94,6 +94,7 @@ def test_a_factor_its_triangular_systems_and_its_inverse_are_those_of_the_matrix
     np.testing.assert_allclose(np.tril(A), lower, atol=1e-10)
     B = rng.normal(size=(k, 3))
     np.testing.assert_allclose(lower @ blas.solve_factored(A, B), B, atol=1e-8)
+    np.testing.assert_allclose(lower.T @ blas.solve_factored_transposed(A, B), B, atol=1e-8)
     right = blas.solve_factored_from_right(np.array(B.T), A)
     np.testing.assert_allclose(right @ lower.T, B.T, atol=1e-8)
     assert blas.invert_factored(A)
@@ -104,6 +105,7 @@ def test_a_factor_its_triangular_systems_and_its_inverse_are_those_of_the_matrix
 def test_the_right_sides_of_systems_are_left_as_they_are() -> None:
     K, B = np.array([[2.0]]), np.asfortranarray(np.ones((1, 4)))
     assert (blas.solve_factored(K, B) == 0.5).all()
+    assert (blas.solve_factored_transposed(K, B) == 0.5).all()
     assert (blas.solve_factored_from_right(B.T, K) == 0.5).all()
     assert (B == 1).all()
 

@@ -11,8 +11,13 @@ import numpy as np
 import pytest
 
 from unlearning import commitment
-from unlearning.commitment import SALT_BYTES, weights_commitment
-from unlearning.objective import Objective
+from unlearning.commitment import (
+    SALT_BYTES,
+    tangent_state_commitment,
+    weights_commitment,
+)
+from unlearning.multiset import RowMultiset
+from unlearning.objective import Noise, Objective
 from unlearning.statistics import Statistics
 
 Make = Callable[..., Objective]
@@ -188,17 +193,24 @@ def test_all_rows_and_core_rows_are_not_interchangeable(
         {"ridge": 2.0},
         {"label_scale": 16.0},
         {"classes": ("class 1", "class 0")},
+        {"tangent_scope": "head"},
+        {"noise_scale": 0.5},
+        {"noise": Noise.INVERSE_HESSIAN},
     ],
     ids=lambda other: next(iter(other)),
 )
 def test_every_field_of_the_objective_is_committed_to(
     objective_of: Make, statistics_of: StatisticsOf, other: dict[str, Any]
 ) -> None:
-    first, second = objective_of(3, 2), objective_of(**{"width": 3, **other})
+    noisy = {"width": 3, "noise_scale": 1.0}
+    first, second = objective_of(**noisy), objective_of(**{**noisy, **other})
     held = statistics_of([[1, 2, 3]], [[1, 2]], first.ridge)
     weights = np.ones((3, 2), np.int64)
     assert state_commitment(SALT, first, held, held) != state_commitment(SALT, second, held, held)
     assert weights_commitment(SALT, first, weights) != weights_commitment(SALT, second, weights)
+    assert tangent_state_commitment(SALT, first, [], []) != tangent_state_commitment(
+        SALT, second, [], []
+    )
 
 
 def test_another_salt_gives_another_commitment(
@@ -208,3 +220,60 @@ def test_another_salt_gives_another_commitment(
     salts = [SALT, bytes(SALT_BYTES), SALT[:-1] + b"\0"]
     assert len({state_commitment(salt, *small) for salt in salts}) == 3
     assert len({weights_commitment(salt, small[0], weights) for salt in salts}) == 3
+
+
+TANGENT_CORE = [(1, [1, -2, 3])]
+TANGENT_USER = [(0, [-7, 2**14, 0]), (1, [1, -2, 3]), (0, [-7, 2**14, 0])]
+
+
+def tangent(user: list[Any], core: list[Any]) -> tuple[list[bytes], list[bytes]]:
+    """Digests of all rows and of CORE rows, as a model hands them over."""
+    digests = []
+    for rows, is_core in ((core, True), (user, False)):
+        held = RowMultiset(3, is_core=is_core)
+        psi = np.array([psi for _, psi in rows], np.int16).reshape(-1, 3)
+        held.add(psi, np.array([label for label, _ in rows], np.int64))
+        digests.append(held.digests())
+    return digests[0] + digests[1], digests[0]
+
+
+def second_tangent_state(
+    salt: bytes, objective: Objective, user: list[Any], core: list[Any]
+) -> bytes:
+    def digests(rows: list[Any], is_core: int) -> list[bytes]:
+        return [hashlib.sha256(struct.pack("<iB3h", y, is_core, *psi)).digest() for y, psi in rows]
+
+    message = b"unlearn-tangent-state-v1\0" + description(objective)
+    for part in (digests(user, 0) + digests(core, 1), digests(core, 1)):
+        message += struct.pack("<q", len(part)) + b"".join(sorted(part))
+    return hmac.new(salt, message, hashlib.sha256).digest()
+
+
+def test_the_golden_vector_of_tangent_rows_is_kept(objective_of: Make) -> None:
+    objective = objective_of(3, ("Ärger", 'a "quoted" \\ cat'), tangent_scope="head")
+    digests = tangent(TANGENT_USER, TANGENT_CORE)
+    committed = tangent_state_commitment(SALT, objective, *digests)
+    assert committed == second_tangent_state(SALT, objective, TANGENT_USER, TANGENT_CORE)
+    assert committed.hex() == ("20e1a0b51779079682c2611de3ae6c76f67cb81e9439553b472ec2d864a2dd71")
+
+
+def test_tangent_rows_are_committed_to_with_their_number_kind_and_content(
+    objective_of: Make,
+) -> None:
+    objective = objective_of(3, 2, tangent_scope="head")
+    variants = [
+        (TANGENT_USER, TANGENT_CORE),
+        (TANGENT_USER[1:], TANGENT_CORE),
+        (TANGENT_USER + TANGENT_CORE, []),
+        (TANGENT_CORE, TANGENT_USER),
+        ([(1, [-7, 2**14, 0]), *TANGENT_USER[1:]], TANGENT_CORE),
+        ([(0, [-7, 2**14, 1]), *TANGENT_USER[1:]], TANGENT_CORE),
+        ([], []),
+    ]
+    seen = set()
+    for user, core in variants:
+        for rows in (user, user[::-1]):
+            committed = tangent_state_commitment(SALT, objective, *tangent(rows, core))
+            assert committed == second_tangent_state(SALT, objective, rows, core)
+            seen.add(committed)
+    assert len(seen) == len(variants)

@@ -357,6 +357,20 @@ def test_a_row_that_the_inverse_cannot_follow_leaves_all_the_same(
     rows.compare()
 
 
+def test_rows_that_leave_before_others_come_are_not_followed_twice(
+    objective_of: Make,
+) -> None:
+    rows = Population(objective_of(width=30, classes=3), 400, seed=8)
+    rows.add(np.arange(390))
+    rows.model.solve()
+    rows.erase([3])
+    rows.add(np.arange(390, 400))
+    for _ in range(2):
+        rows.compare()
+        rows.erase(rows.some(1))
+    rows.compare()
+
+
 def test_maintenance_of_what_was_never_solved_does_nothing(objective_of: Make) -> None:
     model = MixedPrivacyModel(objective_of())
     model.maintain()

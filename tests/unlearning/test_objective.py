@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 
 from unlearning.errors import InvalidInputError
 from unlearning.lattice import LARGEST_BOUND, TARGETS
-from unlearning.objective import GRID_BITS, LARGEST_CLASSES, Objective
+from unlearning.objective import (
+    GRID_BITS,
+    LARGEST_CLASSES,
+    LARGEST_ENTRANCE,
+    LARGEST_WIDTH,
+    Noise,
+    Objective,
+)
 
 Make = Callable[..., Objective]
 BOUNDS = st.floats(1.0, LARGEST_BOUND)
@@ -48,6 +55,74 @@ def test_json_and_back_is_the_same_objective(
 ) -> None:
     objective = objective_of(classes=classes, feature_bound=bound, label_scale=label_scale)
     assert Objective.from_json(json.loads(json.dumps(objective.to_json()))) == objective
+
+
+def test_the_json_of_a_model_without_scope_and_noise_is_what_it_was_before_there_were_any(
+    objective_of: Make,
+) -> None:
+    assert json.dumps(objective_of().to_json()) == (
+        '{"core_digest": "' + "0f" * 32 + '", "feature_map": "pooled", "width": 3, '
+        '"feature_bound": 1.0, "ridge": 536870913, "label_scale": 61440, '
+        '"classes": ["class 0", "class 1"]}'
+    )
+
+
+@pytest.mark.parametrize(
+    "grown",
+    [
+        {"tangent_scope": "last:2"},
+        {"noise_scale": 0.25},
+        {"tangent_scope": "all", "noise_scale": 1e-3, "noise": Noise.INVERSE_HESSIAN},
+    ],
+    ids=str,
+)
+def test_what_is_not_the_default_is_in_the_json_and_comes_back(
+    objective_of: Make, grown: dict[str, object]
+) -> None:
+    objective = objective_of(**grown)
+    values = json.loads(json.dumps(objective.to_json()))
+    assert values == {**objective_of().to_json(), **grown}
+    assert Objective.from_json(values) == objective
+    assert Objective.from_json({**values, "noise": objective.noise}) == objective
+
+
+def test_a_default_is_the_same_whether_it_was_named_or_not(objective_of: Make) -> None:
+    named = objective_of(tangent_scope="", noise_scale=0.0, noise=Noise.ISOTROPIC)
+    assert named.to_json() == objective_of().to_json()
+    assert named == objective_of(noise=Noise.ISOTROPIC)
+
+
+@pytest.mark.parametrize("value", [nan, inf, -inf, -1.0, -5e-324])
+def test_a_noise_scale_that_is_no_standard_deviation_is_refused_by_name(
+    objective_of: Make, value: float
+) -> None:
+    with pytest.raises(InvalidInputError) as refused:
+        objective_of(noise_scale=value)
+    assert refused.value.field == "user_weights.noise_scale"
+
+
+def test_without_a_scale_there_is_no_kind_of_noise(objective_of: Make) -> None:
+    assert objective_of(noise=Noise.INVERSE_HESSIAN) == objective_of()
+
+
+@pytest.mark.parametrize(
+    ("scope", "limit", "field"),
+    [("", LARGEST_WIDTH, "feature_map"), ("all", LARGEST_ENTRANCE, "tangent_scope")],
+)
+def test_rows_may_be_so_wide_and_no_wider(
+    objective_of: Make, scope: str, limit: int, field: str
+) -> None:
+    assert objective_of(width=limit, tangent_scope=scope).width == limit
+    with pytest.raises(InvalidInputError, match=f"at most {limit}") as refused:
+        objective_of(width=limit + 1, tangent_scope=scope)
+    assert refused.value.field == f"user_weights.{field}"
+
+
+@pytest.mark.parametrize("scope", ["", "all"])
+def test_a_real_ridge_is_met_to_a_millionth(objective_of: Make, scope: str) -> None:
+    for ridge in (0.5, 1 / 3, 100.0, 12345.678):
+        objective = objective_of(feature_bound=8.0, ridge=ridge, tangent_scope=scope)
+        assert objective.ridge_in_real_units == pytest.approx(ridge, rel=1e-6)
 
 
 def test_targets_are_alpha_times_one_hot(objective_of: Make) -> None:

@@ -18,6 +18,7 @@ import rfc8785
 from numpy.typing import NDArray
 
 from unlearning.errors import InvalidInputError
+from unlearning.linearized import Linearization
 
 Description = Mapping[str, object]
 """What a core is, as JSON values; part of its digest."""
@@ -32,6 +33,8 @@ class Core(Protocol):
         digest: SHA-256 over description and weights, in hex (see ``core_digest``).
         input: what it takes: encoded images, or features computed elsewhere.
         feature_map, feature_bound, ridge: defaults, in real units.
+        tangent_scope, tangent_ridge: defaults of TANGENT; empty and 0 without a network.
+        activation: that the network was trained with.
     """
 
     name: str
@@ -41,6 +44,9 @@ class Core(Protocol):
     feature_map: str
     feature_bound: float
     ridge: float
+    tangent_scope: str
+    tangent_ridge: float
+    activation: str
 
     def resolve(self, feature_map: str) -> str:
         """The canonical name of a feature map; raises InvalidInputError if there is none."""
@@ -58,6 +64,17 @@ class Core(Protocol):
         A row depends on its own sample only, not on its neighbours or its place.
         Raises InvalidInputError, with the row, for a sample it cannot read.
         """
+        ...
+
+    def entrance(self, scope: str) -> str:
+        """The feature map of what is in front of the weights of a tangent scope.
+
+        Raises InvalidInputError for a scope that names no weights, or without a network.
+        """
+        ...
+
+    def linearize(self, scope: str, classes: int, step: float) -> Linearization:
+        """J over the weights of a scope and of a classifier, for rows in units of ``step``."""
         ...
 
 

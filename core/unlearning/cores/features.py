@@ -6,7 +6,7 @@ what they were computed with: the guarantee covers the weights on top of them.
 
 import re
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,9 @@ class FeaturesCore:
     feature_map = IDENTITY
     feature_bound = 8.0
     ridge = 10.0
+    tangent_scope = ""
+    tangent_ridge = 0.0
+    activation = ""
 
     def __init__(self, features: int) -> None:
         self.name = f"features:{features}"
@@ -102,6 +105,20 @@ class FeaturesCore:
         rows = self._matrix(samples)
         self._check_finite(rows)
         return np.hstack([rows, np.ones((len(rows), 1), np.float32)])
+
+    def entrance(self, scope: str) -> NoReturn:
+        """There is no network; raises InvalidInputError."""
+        del scope
+        raise InvalidInputError(
+            "user_weights.parametrization",
+            f"{self.name} has no network to linearise",
+            "use FEATURES, or a core with a network",
+        )
+
+    def linearize(self, scope: str, classes: int, step: float) -> NoReturn:
+        """There is no network; raises InvalidInputError."""
+        del classes, step
+        self.entrance(scope)
 
     def _matrix(self, samples: Sequence[bytes] | NDArray[np.float32]) -> NDArray[np.float32]:
         fix = f"send rows of {self._features} float32 numbers"

@@ -307,7 +307,7 @@ class TestFeatureMaps:
             ("7:٤x٤", "is not LAYER:GxG"),
             ("7:4x4+", "'' is not LAYER:GxG"),
             ("small+7:4x4", "'small' is not LAYER:GxG"),
-            ("16:1x1", "no layer '16'; use one of 0, 1, .*, head"),
+            ("16:1x1", "no layer '16'; use one of input, stem, 0, 1, .*, head"),
             ("07:1x1", "no layer '07'"),
             ("Head:1x1", "is not LAYER:GxG"),
             ("7:7x7", "layer 7 is only 6x6; use a grid up to 6x6"),
