@@ -117,7 +117,13 @@ def running(options: Options) -> Iterator[Running]:
         to_erase, changes = Announcements(), Announcements()
         draining = Event()
         workspaces = Workspaces(database)
-        eraser = Eraser(database, keys, workspaces, metrics, to_erase, changes)
+        releaser = Releaser(database, keys, workspaces, metrics, to_erase)
+        erasers = [
+            Eraser(
+                database, keys, workspaces, releaser, metrics, to_erase, changes, tangent=tangent
+            )
+            for tangent in (False, True)
+        ]
         ingest = Ingest(database, keys, workspaces)
         server = _grpc_server(metrics)
         model_pb2_grpc.add_ModelServiceServicer_to_server(
@@ -125,7 +131,7 @@ def running(options: Options) -> Iterator[Running]:
                 database,
                 Curation(database, workspaces),
                 ingest,
-                Releaser(database, keys, workspaces, metrics),
+                releaser,
             ),
             server,
         )
@@ -150,8 +156,9 @@ def running(options: Options) -> Iterator[Running]:
         status = _add_health(server)
         port = _listen(server, options.address)
         metrics_port = _serve_metrics(metrics, options.metrics_address, stack)
-        eraser.start()
-        stack.callback(eraser.stop)
+        for eraser in erasers:
+            eraser.start()
+            stack.callback(eraser.stop)
         server.start()
         stack.callback(lambda: server.stop(DRAIN_SECONDS).wait())
         # Watchers would keep the server up to the last second, for nothing.

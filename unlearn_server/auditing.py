@@ -1,4 +1,8 @@
-"""Recomputes a model from its stored rows and compares it with what is served."""
+"""Recomputes a model from its stored rows and compares it with what is served.
+
+Weights that are exact are compared by their commitments. With noise, or TANGENT, they are
+compared within what bounds and noise allow, and their commitments stay empty.
+"""
 
 from dataclasses import dataclass
 from hmac import compare_digest
@@ -7,21 +11,21 @@ from secrets import token_bytes
 from sqlalchemy import Connection
 
 from unlearn_server import rows
-from unlearn_server.domain import Model, Release
+from unlearn_server.domain import Release
 from unlearn_server.keys import KeyRing
 from unlearn_server.ledger import models, releases
 from unlearn_server.ledger.database import Database
-from unlearn_server.workspace import Served, Workspaces
+from unlearn_server.workspace import Served, Workspace, Workspaces
 from unlearning.commitment import SALT_BYTES, weights_commitment
-from unlearning.forgetting import MixedPrivacyModel
-from unlearning.rounding import Solution
+from unlearning.release import ForgettingModel
 
 
 @dataclass(frozen=True)
 class Audit:
     """What was recomputed and what is held, both committed to under one salt.
 
-    The weights' commitments are empty for a model without a release.
+    The weights' commitments are empty for a model without a release, and for weights that are
+    not exact.
     """
 
     salt: bytes
@@ -29,14 +33,22 @@ class Audit:
     state_held: bytes
     weights_recomputed: bytes
     weights_served: bytes
+    weights_agree: bool
     samples: int
 
     @property
     def consistent(self) -> bool:
         """Whether the model is what its rows make it."""
-        return compare_digest(self.state_recomputed, self.state_held) and compare_digest(
-            self.weights_recomputed, self.weights_served
-        )
+        return self.weights_agree and compare_digest(self.state_recomputed, self.state_held)
+
+
+@dataclass(frozen=True)
+class _Weights:
+    """Whether those recomputed and those served agree, and commitments where they are exact."""
+
+    agree: bool
+    recomputed: bytes = b""
+    served: bytes = b""
 
 
 class Auditor:
@@ -60,42 +72,54 @@ class Auditor:
             release = releases.serving(conn, model.key)
             salt = salt or (release.salt if release and release.salt else token_bytes(SALT_BYTES))
             held = workspace.state(conn, model, self._keys).state_commitment(salt)
-            state, solution = self._recompute(conn, model, release)
+            state, weights = self._recompute(conn, workspace, served, release, salt)
         return Audit(
             salt=salt,
             state_recomputed=state.state_commitment(salt),
             state_held=held,
-            weights_recomputed=(
-                weights_commitment(salt, model.objective, solution.weights) if solution else b""
-            ),
-            weights_served=_served_commitment(served, salt),
-            samples=state.everything.n,
+            weights_recomputed=weights.recomputed,
+            weights_served=weights.served,
+            weights_agree=weights.agree,
+            samples=state.n,
         )
 
     def _recompute(
-        self, conn: Connection, model: Model, release: Release | None
-    ) -> tuple[MixedPrivacyModel, Solution | None]:
-        """The state of all rows, and the solution of those that the release was made of.
+        self,
+        conn: Connection,
+        workspace: Workspace,
+        served: Served,
+        release: Release | None,
+        salt: bytes,
+    ) -> tuple[ForgettingModel, _Weights]:
+        """The state of all rows, and what those that the release was made of say of it.
 
         A release covers all rows held at its time, and every erasure makes a new one: it
         is made of the oldest rows, and those after them were added since.
         """
-        state = MixedPrivacyModel(model.objective)
+        state = workspace.empty_state(served.model)
         covered = release.sample_count if release else 0
-        solution = state.solve() if release and not covered else None
-        for block in rows.stream(conn, model, self._keys):
-            split = max(0, min(len(block), covered - state.everything.n))
+        compared = None if covered else _compare(state, served, release, salt)
+        for block in rows.stream(conn, served.model, self._keys):
+            split = max(0, min(len(block), covered - state.n))
             for part in (block[:split], block[split:]):
                 if len(part):
                     state.add(part.psi, part.labels, part.is_core)
-                if release and state.everything.n == covered and solution is None:
-                    solution = state.solve()
-        return state, solution
+                if compared is None and state.n == covered:
+                    compared = _compare(state, served, release, salt)
+        return state, compared or _Weights(agree=False)
 
 
-def _served_commitment(served: Served, salt: bytes) -> bytes:
+def _compare(
+    state: ForgettingModel, served: Served, release: Release | None, salt: bytes
+) -> _Weights:
     """Of the weights that predictions are made with, not of the database's."""
-    if not served.release:
-        return b""
-    objective = served.model.objective
-    return weights_commitment(salt, objective, objective.grid(served.weights))
+    if release is None or release.solve is None:
+        return _Weights(agree=served.weights is None)
+    if served.weights is None:
+        return _Weights(agree=False)
+    objective = state.objective
+    if not objective.is_exact:
+        return _Weights(agree=state.is_near(served.weights, release.solve))
+    recomputed = weights_commitment(salt, objective, state.release().weights)
+    held = weights_commitment(salt, objective, objective.grid(served.weights))
+    return _Weights(compare_digest(recomputed, held), recomputed, held)

@@ -8,17 +8,24 @@ from unlearn_server.errors import Reason, ServiceError
 from unlearn_server.ledger import erasures, models
 from unlearn_server.ledger.database import Database
 from unlearn_server.workspace import Workspaces
-from unlearning.objective import DEFAULT_LABEL_SCALE, Objective
+from unlearning.cores import Core
+from unlearning.objective import DEFAULT_LABEL_SCALE, Noise, Objective
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How user weights enter a model, in real units; empty and 0 mean the default."""
+    """How user weights enter a model, in real units; empty and 0 mean the default.
+
+    ``tangent_scope`` is None for FEATURES.
+    """
 
     feature_map: str
     feature_bound: float
     ridge: float
     label_scale: float
+    tangent_scope: str | None
+    noise_scale: float
+    noise: Noise
 
 
 class Curation:
@@ -42,17 +49,7 @@ class Curation:
             ServiceError: MODEL_EXISTS.
             InvalidInputError: for a core or a setting that cannot be used.
         """
-        core = self._workspaces.core(core_name)
-        feature_map = core.resolve(settings.feature_map)
-        objective = Objective.create(
-            core_digest=core.digest,
-            feature_map=feature_map,
-            width=core.width(feature_map),
-            feature_bound=settings.feature_bound or core.feature_bound,
-            ridge=settings.ridge or core.ridge,
-            label_scale=settings.label_scale or DEFAULT_LABEL_SCALE,
-            classes=classes,
-        )
+        objective = _objective(self._workspaces.core(core_name), classes, settings)
         with self._database.write() as conn:
             return models.insert(
                 conn,
@@ -76,6 +73,27 @@ class Curation:
                 models.delete(conn, model.key, datetime.now(UTC))
             self._workspaces.forget(model_id)
         self._database.checkpoint()
+
+
+def _objective(core: Core, classes: tuple[str, ...], settings: Settings) -> Objective:
+    """The settings in effect; raises InvalidInputError for one that cannot be used."""
+    scope, ridge = "", core.ridge
+    feature_map = core.resolve(settings.feature_map)
+    if settings.tangent_scope is not None:
+        scope = settings.tangent_scope or core.tangent_scope
+        feature_map, ridge = core.entrance(scope), core.tangent_ridge
+    return Objective.create(
+        core_digest=core.digest,
+        feature_map=feature_map,
+        width=core.width(feature_map),
+        feature_bound=settings.feature_bound or core.feature_bound,
+        ridge=settings.ridge or ridge,
+        label_scale=settings.label_scale or DEFAULT_LABEL_SCALE,
+        classes=classes,
+        tangent_scope=scope,
+        noise_scale=settings.noise_scale,
+        noise=settings.noise,
+    )
 
 
 def _check_deletable(model: Model, etag: str, *, has_open: bool) -> None:

@@ -24,10 +24,12 @@ class Retention(StrEnum):
 
 
 class ReleaseState(StrEnum):
-    """A release serves until the next one destroys its weights."""
+    """A release serves until the next one destroys its weights; a long solve comes before."""
 
+    SOLVING = "SOLVING"
     SERVING = "SERVING"
     DESTROYED = "DESTROYED"
+    FAILED = "FAILED"
 
 
 class ErasureState(StrEnum):
@@ -82,6 +84,12 @@ class Model:
         """Changes with every change to the model, its samples or its release."""
         return f'"{self.version}"'
 
+    def method(self, asked: Method) -> Method:
+        """How the model forgets where ``asked``, which may be another model's own, applies."""
+        if asked is Method.ZERO:
+            return asked
+        return Method.NEWTON if self.objective.is_tangent else Method.EXACT
+
 
 @dataclass(frozen=True)
 class NewSample:
@@ -109,15 +117,16 @@ class StoredSample:
 
 @dataclass(frozen=True)
 class Release:
-    """One release; weights, salt and commitments are gone once it is DESTROYED.
+    """One release; weights, salt and commitments are there only while it is SERVING.
 
-    ``weights`` are the correctly rounded integers, int64 little-endian, row-major (d, C).
+    ``weights`` are integers on the objective's grid, int64 little-endian, row-major (d, C) or
+    (p,). ``solve`` is missing before the solve is done.
     """
 
     number: int
     state: ReleaseState
     sample_count: int
-    solve: SolveReport
+    solve: SolveReport | None
     create_time: datetime
     destroy_time: datetime | None
     weights: bytes | None

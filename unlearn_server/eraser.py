@@ -1,4 +1,4 @@
-"""Carries erasures out: the one thread that takes samples away.
+"""Carries erasures out: one thread takes samples away from FEATURES models, one from TANGENT.
 
 All requests that wait for a model go together: their rows are found, opened and
 subtracted, the weights solved and certified in memory, and then one transaction deletes
@@ -11,6 +11,9 @@ is no single request's fault is tried once more, and then all of the batch waits
 operator. Trouble with the storage is nobody's fault: the batch stays as it is until the
 storage is back. A request that was cancelled meanwhile undoes the whole batch, which is
 then done without it.
+
+TANGENT models take minutes to solve for. The thread that looks after them also solves for
+the releases that were asked for; where the server goes down, both are begun anew.
 """
 
 from collections.abc import Sequence
@@ -30,11 +33,13 @@ from unlearn_server.keys import KeyRing
 from unlearn_server.ledger import erasures, models, outcomes, releases, samples
 from unlearn_server.ledger.database import Database
 from unlearn_server.metrics import Metrics
+from unlearn_server.releasing import Releaser
 from unlearn_server.removal import Culprit, Removal
+from unlearn_server.watch import StoppingError, Watch, WithdrawnError
 from unlearn_server.workspace import Served, Workspace, Workspaces
 from unlearning import background
 from unlearning.errors import UnlearningError
-from unlearning.information import exact_bound
+from unlearning.release import NO_LEAKAGE, Leakage
 
 LOOK_AGAIN_SECONDS = 30.0
 """How long a request that waits for its cohort, or for storage, may go unlooked at."""
@@ -46,33 +51,34 @@ LONGEST_SECONDS = 1.0
 _log = structlog.get_logger(__name__)
 
 
-class _WithdrawnError(Exception):
-    """A request of the batch was cancelled while it was carried out."""
-
-
 class Eraser:
-    """Erases in the background until stopped."""
+    """Erases in the background until stopped; in TANGENT models, or in the others."""
 
     def __init__(
         self,
         database: Database,
         keys: KeyRing,
         workspaces: Workspaces,
+        releaser: Releaser,
         metrics: Metrics,
         to_erase: Announcements,
         changes: Announcements,
+        *,
+        tangent: bool,
     ) -> None:
         self._database = database
         self._keys = keys
         self._workspaces = workspaces
+        self._releaser = releaser
         self._metrics = metrics
         self._to_erase = to_erase
         self._changes = changes
+        self._tangent = tangent
         self._stopping = False
         # Erased pages linger in the write-ahead log until a checkpoint, which a crash or a
         # reader may have prevented. Nobody can write meanwhile, so it waits for a quiet moment.
         self._lingers_since: float | None = monotonic()
-        self._thread = Thread(target=self._run, name="eraser")
+        self._thread = Thread(target=self._run, name="tangent-eraser" if tangent else "eraser")
 
     def start(self) -> None:
         """Takes up what is open, then what comes."""
@@ -98,7 +104,9 @@ class Eraser:
     def erase_open(self) -> None:
         """Carries out every request that is ready."""
         with self._database.read() as conn:
-            model_ids = erasures.models_with_open(conn)
+            model_ids = erasures.models_with_open(conn, tangent=self._tangent)
+            if self._tangent:
+                model_ids = sorted({*model_ids, *releases.models_with_solving(conn)})
         for model_id in model_ids:
             if not self._stopping:
                 self._look_after(model_id)
@@ -129,18 +137,33 @@ class Eraser:
                 while culprits := self._try(workspace, model_id):
                     for erasure, error in culprits:
                         self._give_to_operator(erasure, error)
-            except _WithdrawnError:
+                if self._tangent:
+                    self._releaser.finish(workspace, model_id, self._watch(model_id))
+            except WithdrawnError:
                 _log.info("a request was withdrawn while it was carried out", model=model_id)
                 self._to_erase.ring()
+            except StoppingError:
+                _log.info("a solve is left for when the server is back", model=model_id)
             finally:
                 self._changes.ring()
             workspace.maintain()
+
+    def _watch(self, model_id: str, batch: Sequence[Erasure] = ()) -> Watch:
+        return Watch(
+            self._database,
+            self._metrics,
+            self._changes,
+            model_id,
+            [erasure.key for erasure in batch],
+            lambda: self._stopping,
+        )
 
     def _try(self, workspace: Workspace, model_id: str) -> list[Culprit]:
         """Erases all that is ready; or leaves nothing done, and says which requests to take out.
 
         Raises:
-            _WithdrawnError: if one was cancelled meanwhile.
+            WithdrawnError: if one was cancelled meanwhile.
+            StoppingError: if the server goes down before a long solve is done.
         """
         for is_last_try in (False, True):
             with self._database.read() as conn:
@@ -150,7 +173,7 @@ class Eraser:
                 return []
             try:
                 return self._erase(workspace, model, batch)
-            except (OperationalError, OSError, _WithdrawnError):
+            except (OperationalError, OSError, WithdrawnError, StoppingError):
                 workspace.drop_state()
                 raise
             except Exception as error:
@@ -163,14 +186,17 @@ class Eraser:
     def _erase(self, workspace: Workspace, model: Model, batch: Sequence[Erasure]) -> list[Culprit]:
         with self._database.read() as conn:
             state = workspace.state(conn, model, self._keys)
-            removal = Removal(model, self._keys, state.everything.n - state.core.n)
+            removal = Removal(model, self._keys, state.n - state.core_n)
             culprits = removal.find(conn, batch)
             if culprits:
                 return culprits  # nothing has changed
             removal.subtract(conn, state)
             release = None if removal.changes_anything else releases.serving(conn, model.key)
         releases_anew = model.release is not None and removal.changes_anything
-        prepared = releasing.prepare(state, self._metrics) if releases_anew else None
+        prepared, leakage = None, NO_LEAKAGE
+        if releases_anew:
+            watch = self._watch(model.model_id, batch) if self._tangent else None
+            prepared, leakage = releasing.prepare(state, self._metrics, watch)
         now, version = datetime.now(UTC), model.version
         with self._database.write() as conn:
             if removal.changes_anything:
@@ -178,7 +204,7 @@ class Eraser:
                 removal.delete(conn)
             if prepared:
                 release = releasing.insert(conn, model, prepared)
-            _add_outcomes(conn, _outcomes(model, batch, removal, release), now)
+            _add_outcomes(conn, _outcomes(model, batch, removal, release, leakage), now)
             served = Served.of(model, release)  # whatever can fail comes before the commit
         workspace.keep_state(state, version)
         workspace.publish(served)
@@ -218,7 +244,7 @@ def _add_outcomes(conn: Connection, done: dict[int, Outcome], now: datetime) -> 
         outcomes.add_all(conn, done, now)
     except ServiceError as error:
         if error.reason is Reason.ERASURE_STATE:
-            raise _WithdrawnError from error
+            raise WithdrawnError from error
         raise
 
 
@@ -233,17 +259,21 @@ def _ready(conn: Connection, model: Model, waiting: Sequence[Erasure]) -> Sequen
 
 
 def _outcomes(
-    model: Model, batch: Sequence[Erasure], removal: Removal, release: Release | None
+    model: Model,
+    batch: Sequence[Erasure],
+    removal: Removal,
+    release: Release | None,
+    leakage: Leakage,
 ) -> dict[int, Outcome]:
     """By erasure key; a request that took nothing leaves the release that follows as it is."""
     after = release.number if release else None
-    bound, no_bound = exact_bound(removal.cohort), exact_bound(0)
+    bound, no_bound = leakage.bound(removal.cohort), NO_LEAKAGE.bound(0)
     done: dict[int, Outcome] = {}
     for erasure in batch:
         erased = removal.counts[erasure.key]
         done[erasure.key] = Outcome(
             model_id=model.model_id,
-            method=erasure.method,
+            method=model.method(erasure.method),
             erased_samples=erased,
             release_before=model.release if erased else after,
             release_after=after,

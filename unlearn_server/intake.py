@@ -19,20 +19,23 @@ from unlearn_server.errors import Reason, ServiceError
 from unlearn_server.ledger import erasures, models, samples
 from unlearn_server.ledger.database import Database
 from unlearn_server.together import Together
-from unlearning.information import exact_bound
+from unlearning.release import NO_LEAKAGE, UNBOUNDED
 
 NOTHING_MATCHED = "no sample matched the selection when the request was accepted"
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a caller asks to be forgotten; ``model_ids`` empty means wherever it is held."""
+    """What a caller asks to be forgotten.
+
+    ``model_ids`` empty means wherever it is held, ``method`` None that of each model.
+    """
 
     request_id: str
     fingerprint: bytes
     selection: Selection
     model_ids: tuple[str, ...]
-    method: Method
+    method: Method | None
     regulation: str
     receive_time: datetime
 
@@ -50,7 +53,8 @@ class Intake:
         """Stores a request as PENDING; a repeat returns the first as it now stands.
 
         Raises:
-            ServiceError: REQUEST_ID_REUSED, MODEL_NOT_FOUND, CORE_SAMPLE.
+            ServiceError: REQUEST_ID_REUSED, MODEL_NOT_FOUND, CORE_SAMPLE,
+                METHOD_NOT_APPLICABLE.
         """
         return self._accepting.do(request)
 
@@ -123,13 +127,15 @@ def _judge(
     """The erasures of requests by request id, new ones under the key 0; and who is refused."""
     known = erasures.find(conn, [request.request_id for request in requests])
     holders = samples.holders(conn, [request.selection for request in requests])
-    existing = models.existing(conn, {each for request in requests for each in request.model_ids})
+    named = {each for request in requests for each in request.model_ids}
+    existing = models.existing(conn, named.union(*holders))
     refusals: list[ServiceError | None] = []
     for request, holds_core in zip(requests, holders, strict=True):
         try:
             if request.request_id not in known:
                 model_ids = _target(request, holds_core, existing)
-                known[request.request_id] = _accepted(request, model_ids)
+                method = _method(request, {existing[model_id] for model_id in model_ids})
+                known[request.request_id] = _accepted(request, model_ids, method)
             _check_same(known[request.request_id], request)
             refusals.append(None)
         except ServiceError as error:
@@ -144,7 +150,7 @@ def _check_same(first: Erasure, request: Request) -> None:
 
 
 def _target(
-    request: Request, holds_core: Mapping[str, bool], existing: Collection[str]
+    request: Request, holds_core: Mapping[str, bool], existing: Mapping[str, bool]
 ) -> Sequence[str]:
     """The models to erase in, once it is sure that none of the samples is CORE."""
     for model_id in request.model_ids:
@@ -160,7 +166,22 @@ def _target(
     return model_ids
 
 
-def _accepted(request: Request, model_ids: Sequence[str]) -> Erasure:
+def _method(request: Request, are_tangent: Collection[bool]) -> Method:
+    """The method asked for, or else the models' own; EXACT where theirs differ."""
+    if request.method is Method.NEWTON and False in are_tangent:
+        raise _not_applicable("NEWTON is for TANGENT models, and one is not; use EXACT")
+    if request.method is Method.EXACT and True in are_tangent:
+        raise _not_applicable("EXACT is for FEATURES models, and one is TANGENT; use NEWTON")
+    return request.method or (Method.NEWTON if set(are_tangent) == {True} else Method.EXACT)
+
+
+def _not_applicable(problem: str) -> ServiceError:
+    return ServiceError(
+        Reason.METHOD_NOT_APPLICABLE, f"erasure.method: {problem}", field="erasure.method"
+    )
+
+
+def _accepted(request: Request, model_ids: Sequence[str], method: Method) -> Erasure:
     """A new erasure; one that concerns no model is done."""
     return Erasure(
         key=0,
@@ -168,7 +189,7 @@ def _accepted(request: Request, model_ids: Sequence[str]) -> Erasure:
         fingerprint=request.fingerprint,
         selection=request.selection,
         models=tuple(model_ids),
-        method=request.method,
+        method=method,
         regulation=request.regulation,
         state=ErasureState.PENDING if model_ids else ErasureState.SUCCEEDED,
         state_reason="" if model_ids else NOTHING_MATCHED,
@@ -182,12 +203,14 @@ def _accepted(request: Request, model_ids: Sequence[str]) -> Erasure:
 def _expected(conn: Connection, model_id: str, request: Request) -> Outcome:
     model = models.get(conn, model_id)
     count, cohort = samples.count(conn, model.key, [request.selection])
+    # What a solver will leave is not known before it has solved.
+    leakage = NO_LEAKAGE if not model.objective.is_tangent else UNBOUNDED
     return Outcome(
         model_id=model_id,
-        method=request.method,
+        method=model.method(request.method or Method.EXACT),
         erased_samples=count,
         release_before=model.release,
         release_after=None,
         solve=None,
-        bound=exact_bound(cohort),
+        bound=leakage.bound(cohort),
     )

@@ -13,7 +13,7 @@ from importlib.metadata import version
 from threading import Thread
 from wsgiref.simple_server import WSGIServer
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, Info, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -67,6 +67,12 @@ class Metrics:
             "solve_iterations", "Iterations that a solve took.", ITERATION_BUCKETS
         )
         self.solve_seconds = self._histogram("solve_seconds", "Duration of a solve.", SOLVE_BUCKETS)
+        self.solve_residual = Gauge(
+            "unlearn_solve_residual",
+            "Residual that a long solve is at, relative to its first one.",
+            ("model",),
+            registry=self.registry,
+        )
         self.rounding_margin = self._histogram(
             "rounding_margin",
             "Distance of a solution from the nearest rounding boundary, in units of the lattice.",

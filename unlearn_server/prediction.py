@@ -31,9 +31,15 @@ class Predictor:
     def logits(
         self, served: Served, contents: Sequence[bytes] | NDArray[np.float32]
     ) -> NDArray[np.float32]:
-        """W' psi, shape (n, C), of encoded images or of features (n, d - 1).
+        """W' psi or J w, shape (n, C), of encoded images or of features (n, d - 1).
 
         Raises InvalidInputError, with the row, for a sample that the core cannot read.
         """
-        psi = self._ingest.features(served.model, contents)
-        return served.model.objective.logits(psi, served.weights)
+        model = served.model
+        psi = self._ingest.features(model, contents)
+        if served.weights is None:
+            return np.zeros((len(psi), len(model.objective.classes)), np.float32)
+        if not model.objective.is_tangent:
+            return model.objective.logits(psi, served.weights)
+        jacobian = self._workspaces.linearization(model).jacobian(psi, double=False)
+        return jacobian.matvec(served.weights).astype(np.float32)

@@ -5,17 +5,24 @@ from datetime import UTC, datetime
 from secrets import token_bytes
 from time import perf_counter
 
+import structlog
 from sqlalchemy import Connection
 
+from unlearn_server.announcements import Announcements
 from unlearn_server.domain import Model, Release
+from unlearn_server.errors import Reason, ServiceError
 from unlearn_server.keys import KeyRing
 from unlearn_server.ledger import models, releases
 from unlearn_server.ledger.database import Database
 from unlearn_server.metrics import Metrics
-from unlearn_server.workspace import Served, Workspaces
+from unlearn_server.watch import Watch
+from unlearn_server.workspace import Served, Workspace, Workspaces
 from unlearning.commitment import SALT_BYTES, weights_commitment
-from unlearning.forgetting import MixedPrivacyModel
+from unlearning.errors import UnlearningError
+from unlearning.release import ForgettingModel, Leakage
 from unlearning.rounding import SolveReport
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -31,57 +38,110 @@ class Prepared:
 
 
 class Releaser:
-    """Solves and releases on request."""
+    """Solves and releases on request: at once, or for TANGENT behind the request."""
 
     def __init__(
-        self, database: Database, keys: KeyRing, workspaces: Workspaces, metrics: Metrics
+        self,
+        database: Database,
+        keys: KeyRing,
+        workspaces: Workspaces,
+        metrics: Metrics,
+        to_solve: Announcements,
     ) -> None:
         self._database = database
         self._keys = keys
         self._workspaces = workspaces
         self._metrics = metrics
+        self._to_solve = to_solve
 
     def create(self, model_id: str, request_id: str) -> Release:
         """Releases the weights of every sample held; a repeated request changes nothing.
 
         Raises:
-            ServiceError: MODEL_NOT_FOUND.
+            ServiceError: MODEL_NOT_FOUND; RELEASE_SOLVING while another one is solved for.
         """
         workspace = self._workspaces.get(model_id)
+        with self._database.read() as conn:
+            is_tangent = models.get(conn, model_id).objective.is_tangent
+        if is_tangent:
+            return self._begin(model_id, request_id)
         with workspace.lock:
             with self._database.read() as conn:
                 model = models.get(conn, model_id)
                 earlier = releases.by_request(conn, model.key, request_id)
-                if earlier is not None:
-                    return earlier
-                state = workspace.state(conn, model, self._keys)
-            prepared = prepare(state, self._metrics)
+            return earlier or self._release(workspace, model, request_id=request_id)
+
+    def _begin(self, model_id: str, request_id: str) -> Release:
+        with self._database.write() as conn:
+            model = models.get(conn, model_id)
+            earlier = releases.by_request(conn, model.key, request_id)
+            if earlier is not None:
+                return earlier
+            if releases.solving(conn, model.key):
+                message = "model: a release of it is being solved for; wait until it serves"
+                raise ServiceError(
+                    Reason.RELEASE_SOLVING, message, field="model", retry_after_seconds=1.0
+                )
+            release = releases.begin(conn, model.key, datetime.now(UTC), request_id)
+        self._to_solve.ring()
+        return release
+
+    def finish(self, workspace: Workspace, model_id: str, watch: Watch) -> None:
+        """Solves for the release that was begun, if there is one; call with the lock held.
+
+        Raises:
+            StoppingError: if the server goes down meanwhile; it stays begun.
+        """
+        with self._database.read() as conn:
+            model = models.get(conn, model_id)
+            if not releases.solving(conn, model.key):
+                return
+        try:
+            self._release(workspace, model, watch)
+        except UnlearningError:
+            _log.exception("no release was made", model=model_id)
             with self._database.write() as conn:
-                version = models.bump(conn, model.key)
-                release = insert(conn, model, prepared, request_id)
-                served = Served.of(model, release)  # whatever can fail comes before the commit
-            workspace.keep_state(state, version)
-            workspace.publish(served)
-            return release
+                releases.fail(conn, model.key)
+
+    def _release(
+        self,
+        workspace: Workspace,
+        model: Model,
+        watch: Watch | None = None,
+        request_id: str | None = None,
+    ) -> Release:
+        with self._database.read() as conn:
+            state = workspace.state(conn, model, self._keys)
+        prepared, _ = prepare(state, self._metrics, watch)
+        with self._database.write() as conn:
+            version = models.bump(conn, model.key)
+            release = insert(conn, model, prepared, request_id)
+            served = Served.of(model, release)  # whatever can fail comes before the commit
+        workspace.keep_state(state, version)
+        workspace.publish(served)
+        return release
 
 
-def prepare(state: MixedPrivacyModel, metrics: Metrics) -> Prepared:
+def prepare(
+    state: ForgettingModel, metrics: Metrics, watch: Watch | None = None
+) -> tuple[Prepared, Leakage]:
     """Solves, commits under a fresh salt, and tells the operator how it went."""
     salt = token_bytes(SALT_BYTES)
     commit = state.begin_commitment()
     started = perf_counter()
-    solution = state.solve()
+    released = state.release(watch.progress, watch.stop) if watch else state.release()
     metrics.solve_seconds.observe(perf_counter() - started)
-    metrics.solve_iterations.observe(solution.steps)
-    metrics.rounding_margin.observe(solution.margin)
+    metrics.solve_iterations.observe(released.steps)
+    if released.margin is not None:
+        metrics.rounding_margin.observe(released.margin)
     return Prepared(
-        sample_count=state.everything.n,
-        solve=solution.report(state.objective, state.solver),
-        weights=solution.weights.astype("<i8").tobytes(),
+        sample_count=state.n,
+        solve=released.report,
+        weights=released.weights.astype("<i8").tobytes(),
         salt=salt,
-        weights_commitment=weights_commitment(salt, state.objective, solution.weights),
+        weights_commitment=weights_commitment(salt, state.objective, released.weights),
         state_commitment=commit(salt),
-    )
+    ), released.leakage
 
 
 def insert(

@@ -13,7 +13,7 @@ from unlearn_server.domain import Erasure, Method, Model, Retention, SelectionKi
 from unlearn_server.errors import Reason, ServerError, ServiceError
 from unlearn_server.keys import KeyRing
 from unlearn_server.ledger import samples
-from unlearning.forgetting import MixedPrivacyModel
+from unlearning.release import ForgettingModel
 
 Culprit = tuple[Erasure, Exception]
 """A request that cannot be carried out, and why."""
@@ -64,7 +64,7 @@ class Removal:
             _, self.cohort = samples.count(conn, self._model.key, selections)
         return culprits
 
-    def subtract(self, conn: Connection, state: MixedPrivacyModel) -> None:
+    def subtract(self, conn: Connection, state: ForgettingModel) -> None:
         """Takes the rows out of the statistics; raises DecryptionError for all user data."""
         if self._everyone is Method.ZERO:
             state.erase_all_user_rows()

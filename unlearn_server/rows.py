@@ -16,7 +16,6 @@ from sqlalchemy import Connection
 from unlearn_server.domain import Model, NewSample, Retention, StoredSample
 from unlearn_server.keys import KeyRing
 from unlearn_server.ledger import samples
-from unlearning.forgetting import MixedPrivacyModel
 
 ROWS_AT_ONCE = 2048
 """Bounds the rows that are decrypted in memory."""
@@ -95,14 +94,6 @@ def stream(conn: Connection, model: Model, keys: KeyRing) -> Iterator[Rows]:
     """All rows of a model in the order they were added, a bounded number at a time."""
     for stored in samples.stream(conn, model.key, ROWS_AT_ONCE):
         yield unseal(stored, model, keys)
-
-
-def rebuild(conn: Connection, model: Model, keys: KeyRing) -> MixedPrivacyModel:
-    """The exact state of a model, recomputed from its stored rows."""
-    state = MixedPrivacyModel(model.objective)
-    for rows in stream(conn, model, keys):
-        state.add(rows.psi, rows.labels, rows.is_core)
-    return state
 
 
 def _identity(model: Model, sample_hash: bytes) -> bytes:

@@ -4,6 +4,7 @@ The exact state can be recomputed from the rows at any time, bit for bit. So it 
 never repaired: after any doubt it is dropped, and rebuilt when next needed.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
 
@@ -21,45 +22,60 @@ from unlearning import cores
 from unlearning.cores import Core
 from unlearning.errors import InconsistentStateError
 from unlearning.forgetting import MixedPrivacyModel
+from unlearning.linearized import Linearization
+from unlearning.newton import TangentModel
+from unlearning.release import ForgettingModel
 
 
 @dataclass(frozen=True)
 class Served:
-    """An immutable release, ready to predict with; ``release`` is 0 for the core alone."""
+    """An immutable release, ready to predict with; ``release`` is 0 for the core alone.
+
+    ``weights`` are real, shape (d, C) or (p,); None for the core alone, as if they were 0.
+    """
 
     model: Model
     release: int
-    weights: NDArray[np.float64]
+    weights: NDArray[np.float64] | None
 
     @classmethod
     def of(cls, model: Model, release: Release | None) -> "Served":
-        """Decodes a release's weights, shape (d, C); without one they are zero."""
-        shape = (model.objective.width, len(model.objective.classes))
+        """Decodes a release's weights."""
         if release is None or release.weights is None:
-            return cls(model, 0, np.zeros(shape))
-        integers = np.frombuffer(release.weights, "<i8").reshape(shape)
+            return cls(model, 0, None)
+        integers = np.frombuffer(release.weights, "<i8")
+        if not model.objective.is_tangent:
+            integers = integers.reshape(model.objective.width, len(model.objective.classes))
         return cls(model, release.number, model.objective.weights(integers))
 
 
 class Workspace:
     """One model's caches. Whoever changes the model's samples or release holds ``lock``."""
 
-    def __init__(self) -> None:
+    def __init__(self, empty: Callable[[Model], ForgettingModel]) -> None:
         self.lock = Lock()
+        self._empty = empty
         self._publishing = Lock()
         self._served: Served | None = None
-        self._state: MixedPrivacyModel | None = None
+        self._state: ForgettingModel | None = None
         self._version = 0
 
-    def state(self, conn: Connection, model: Model, keys: KeyRing) -> MixedPrivacyModel:
+    def state(self, conn: Connection, model: Model, keys: KeyRing) -> ForgettingModel:
         """The exact state at the model's version, rebuilt if it is not the one kept."""
         if self._state is None or self._version != model.version:
             self.drop_state()  # before the new one takes its memory
-            self.keep_state(rows.rebuild(conn, model, keys), model.version)
+            state = self.empty_state(model)
+            for block in rows.stream(conn, model, keys):
+                state.add(block.psi, block.labels, block.is_core)
+            self.keep_state(state, model.version)
         assert self._state is not None  # noqa: S101 # kept above
         return self._state
 
-    def keep_state(self, state: MixedPrivacyModel, version: int) -> None:
+    def empty_state(self, model: Model) -> ForgettingModel:
+        """The state of the model without a row; raises CORE_CHANGED as ``core_of`` does."""
+        return self._empty(model)
+
+    def keep_state(self, state: ForgettingModel, version: int) -> None:
         """Keeps the state that belongs to a committed version of the model."""
         self._state, self._version = state, version
 
@@ -118,12 +134,24 @@ class Workspaces:
         with self._database.read() as conn:
             models.get(conn, model_id)
         with self._lock:
-            return self._workspaces.setdefault(model_id, Workspace())
+            return self._workspaces.setdefault(model_id, Workspace(self._empty_state))
 
     def forget(self, model_id: str) -> None:
         """Frees what is kept of a deleted model."""
         with self._lock:
             self._workspaces.pop(model_id, None)
+
+    def linearization(self, model: Model) -> Linearization:
+        """The core of a TANGENT model, linearised; raises CORE_CHANGED as ``core_of`` does."""
+        objective = model.objective
+        return self.core_of(model).linearize(
+            objective.tangent_scope, len(objective.classes), objective.features.step
+        )
+
+    def _empty_state(self, model: Model) -> ForgettingModel:
+        if not model.objective.is_tangent:
+            return MixedPrivacyModel(model.objective)
+        return TangentModel(model.objective, self.linearization(model))
 
     def core(self, name: str) -> Core:
         """A core, loaded once; raises InvalidInputError if it is not installed."""

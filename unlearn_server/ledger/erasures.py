@@ -31,6 +31,7 @@ from unlearn_server.domain import (
 from unlearn_server.errors import Reason, ServiceError
 from unlearn_server.ledger import outcomes
 from unlearn_server.ledger.batches import batches
+from unlearn_server.ledger.models import IS_TANGENT
 from unlearn_server.ledger.schema import erasure_models, erasures, models
 from unlearn_server.ledger.schema import outcomes as outcome_table
 
@@ -64,13 +65,23 @@ _OPEN = (
     .select_from(erasures.join(erasure_models).join(models))
     .where(erasures.c.state.in_(RUNNABLE_STATES), ~outcomes.exists_for(erasure_models))
 )
-_MODELS_WITH_OPEN = _OPEN.distinct().order_by(models.c.model_id)
+_MODELS_WITH_OPEN = (
+    _OPEN.where(sa.bindparam("tangent") == IS_TANGENT).distinct().order_by(models.c.model_id)
+)
 _OPEN_FOR_MODEL = _WHOLE.where(
     erasures.c.key.in_(
         _OPEN.with_only_columns(erasures.c.key)
         .where(models.c.model_id == sa.bindparam("model_id"))
         .correlate(None)
     )
+)
+_TELL = (
+    sa.update(erasures)
+    .where(
+        erasures.c.key.in_(sa.bindparam("keys", expanding=True)),
+        erasures.c.state.in_(RUNNABLE_STATES),
+    )
+    .values(state_reason=sa.bindparam("reason"))
 )
 _INSERT = sa.insert(erasures).returning(erasures.c.request_id, erasures.c.key)
 _INSERT_PAIR = sa.insert(erasure_models).values(
@@ -152,9 +163,9 @@ def open_for_model(conn: Connection, model_id: str) -> list[Erasure]:
     return _load(conn.execute(_OPEN_FOR_MODEL, {"model_id": model_id}))
 
 
-def models_with_open(conn: Connection) -> list[str]:
-    """The ids of the models in which the eraser has an erasure to carry out."""
-    return list(conn.scalars(_MODELS_WITH_OPEN))
+def models_with_open(conn: Connection, *, tangent: bool) -> list[str]:
+    """The ids of the TANGENT models, or the others, with an erasure to carry out."""
+    return list(conn.scalars(_MODELS_WITH_OPEN, {"tangent": tangent}))
 
 
 def has_open(conn: Connection, model_key: int) -> bool:
@@ -184,6 +195,14 @@ def transition(
         .values(state=to, state_reason=reason, complete_time=complete_time)
     )
     return moved.rowcount == 1
+
+
+def tell(conn: Connection, keys: Sequence[int], reason: str) -> bool:
+    """Notes how far erasures are; returns whether all of them are still to be carried out."""
+    told = (
+        conn.execute(_TELL, {"keys": batch, "reason": reason}).rowcount for batch in batches(keys)
+    )
+    return sum(told) == len(keys)
 
 
 def count_by_state(conn: Connection) -> dict[ErasureState, int]:

@@ -24,7 +24,10 @@ _LIVING = (
 """Models that are not deleted, each with the number of the release it serves."""
 
 _BY_ID = _LIVING.where(models.c.model_id == sa.bindparam("model_id"))
-_EXISTING = sa.select(models.c.model_id).where(
+IS_TANGENT = models.c.objective["tangent_scope"].as_string().is_not(None)
+"""A condition: the model's weights move the core's own, linearised."""
+
+_EXISTING = sa.select(models.c.model_id, IS_TANGENT.label("is_tangent")).where(
     models.c.model_id.in_(sa.bindparam("model_ids", expanding=True)), models.c.delete_time.is_(None)
 )
 _OF_KEY = models.c.key == sa.bindparam("of_key")
@@ -90,12 +93,12 @@ def get(conn: Connection, model_id: str) -> Model:
     return _model(row)
 
 
-def existing(conn: Connection, model_ids: Collection[str]) -> set[str]:
-    """Those of these models that there are."""
+def existing(conn: Connection, model_ids: Collection[str]) -> dict[str, bool]:
+    """Those of these models that there are, and whether each is TANGENT."""
     return {
-        model_id
+        row.model_id: bool(row.is_tangent)
         for batch in batches(tuple(model_ids))
-        for model_id in conn.scalars(_EXISTING, {"model_ids": batch})
+        for row in conn.execute(_EXISTING, {"model_ids": batch})
     }
 
 

@@ -1,7 +1,10 @@
 """Releases: at most one of a model serves, and its successor destroys it.
 
-SERVING -> DESTROYED, in the transaction that inserts the next release. Of a destroyed
-release the record remains; its weights, its salt and both commitments are gone.
+- A release that takes long to solve for is SOLVING, at most one of a model; it is FAILED
+  where no solution was found.
+- Otherwise, or then, it is SERVING, until the next one makes it DESTROYED in the same
+  transaction: the record remains; its weights, its salt and both commitments are gone.
+- An erasure's release takes the place of one that is being solved for: it is of all rows.
 """
 
 from datetime import datetime
@@ -16,12 +19,11 @@ from unlearn_server.ledger.columns import Instant
 from unlearn_server.ledger.schema import models, releases
 from unlearning.rounding import SolveReport
 
+_OF_MODEL = releases.c.model_key == sa.bindparam("of_model")
+_SOLVING = _OF_MODEL & (releases.c.state == ReleaseState.SOLVING)
 _DESTROY_SERVING = (
     sa.update(releases)
-    .where(
-        releases.c.model_key == sa.bindparam("of_model"),
-        releases.c.state == ReleaseState.SERVING,
-    )
+    .where(_OF_MODEL, releases.c.state == ReleaseState.SERVING)
     .values(
         state=ReleaseState.DESTROYED,
         destroy_time=sa.bindparam("now", type_=Instant),
@@ -30,8 +32,43 @@ _DESTROY_SERVING = (
         weights_commitment=None,
         state_commitment=None,
     )
-    .returning(releases.c.number)
 )
+_LAST = (
+    sa.select(releases.c.number, releases.c.state, releases.c.request_id)
+    .where(_OF_MODEL)
+    .order_by(releases.c.number.desc())
+    .limit(1)
+)
+_TAKE_SOLVING = sa.delete(releases).where(_SOLVING)
+_FAIL_SOLVING = sa.update(releases).where(_SOLVING).values(state=ReleaseState.FAILED)
+
+
+def begin(conn: Connection, model_key: int, create_time: datetime, request_id: str) -> Release:
+    """Notes that a release is to be solved for; none may be yet (see ``solving``).
+
+    Raises:
+        sqlalchemy.exc.IntegrityError: if one is, or the model has a release of that request id.
+    """
+    last = conn.execute(_LAST, {"of_model": model_key}).one_or_none()
+    release = Release(
+        number=last.number + 1 if last else 1,
+        state=ReleaseState.SOLVING,
+        sample_count=0,
+        solve=None,
+        create_time=create_time,
+        destroy_time=None,
+        weights=None,
+        salt=None,
+        weights_commitment=None,
+        state_commitment=None,
+    )
+    _insert(conn, model_key, release, request_id)
+    return release
+
+
+def fail(conn: Connection, model_key: int) -> None:
+    """Gives up the release that is being solved for, if there is one."""
+    conn.execute(_FAIL_SOLVING, {"of_model": model_key})
 
 
 def insert(
@@ -47,17 +84,23 @@ def insert(
     create_time: datetime,
     request_id: str | None = None,
 ) -> Release:
-    """Destroys the release that serves and serves this one under the next number.
+    """Destroys the release that serves and serves this one, under the next number.
 
-    The model's version must have been raised before (``models.bump``). ``request_id`` is
-    the caller's who asked for it; None if an erasure made it.
+    It is the one that was being solved for, if there was one. The model's version must have
+    been raised before (``models.bump``). ``request_id`` is the caller's who asked for it; None
+    if an erasure made it.
 
     Raises:
         sqlalchemy.exc.IntegrityError: if the model has a release of that request id.
     """
-    destroyed = conn.scalars(_DESTROY_SERVING, {"of_model": model_key, "now": create_time})
+    conn.execute(_DESTROY_SERVING, {"of_model": model_key, "now": create_time})
+    last = conn.execute(_LAST, {"of_model": model_key}).one_or_none()
+    number = last.number + 1 if last else 1
+    if last and last.state is ReleaseState.SOLVING:
+        conn.execute(_TAKE_SOLVING, {"of_model": model_key})
+        number, request_id = last.number, request_id or last.request_id
     release = Release(
-        number=1 + (destroyed.one_or_none() or 0),  # what served was the last there was
+        number=number,
         state=ReleaseState.SERVING,
         sample_count=sample_count,
         solve=solve,
@@ -68,9 +111,13 @@ def insert(
         weights_commitment=weights_commitment,
         state_commitment=state_commitment,
     )
+    _insert(conn, model_key, release, request_id)
+    return release
+
+
+def _insert(conn: Connection, model_key: int, release: Release, request_id: str | None) -> None:
     row = {"model_key": model_key, "request_id": request_id, **vars(release)}
     conn.execute(sa.insert(releases), row)
-    return release
 
 
 def get(conn: Connection, model_key: int, number: int) -> Release:
@@ -89,6 +136,17 @@ def get(conn: Connection, model_key: int, number: int) -> Release:
 def serving(conn: Connection, model_key: int) -> Release | None:
     """The release that a model serves; None while its core alone answers."""
     return _find(conn, model_key, releases.c.state == ReleaseState.SERVING)
+
+
+def solving(conn: Connection, model_key: int) -> Release | None:
+    """The release of a model that is being solved for."""
+    return _find(conn, model_key, releases.c.state == ReleaseState.SOLVING)
+
+
+def models_with_solving(conn: Connection) -> list[str]:
+    """The ids of the models for which a release is to be solved."""
+    query = sa.select(models.c.model_id).join(releases)
+    return list(conn.scalars(query.where(releases.c.state == ReleaseState.SOLVING)))
 
 
 def by_request(conn: Connection, model_key: int, request_id: str) -> Release | None:

@@ -81,7 +81,7 @@ releases = Table(
     Column("request_id", String(36)),
     Column("state", names(ReleaseState), nullable=False),
     Column("sample_count", BigInteger, nullable=False),
-    Column("solve", Solve, nullable=False),
+    Column("solve", Solve),
     Column("create_time", Instant, nullable=False),
     Column("destroy_time", Instant),
     Column("salt", Bytes),
@@ -92,15 +92,16 @@ releases = Table(
     UniqueConstraint("model_key", "request_id"),
 )
 
-# At most one release of a model serves.
-_serving = releases.c.state == ReleaseState.SERVING
-Index(
-    "ix_releases_serving",
-    releases.c.model_key,
-    unique=True,
-    sqlite_where=_serving,
-    postgresql_where=_serving,
-)
+# At most one release of a model serves, and at most one is being solved for.
+for _state in (ReleaseState.SERVING, ReleaseState.SOLVING):
+    _in_state = releases.c.state == _state
+    Index(
+        f"ix_releases_{_state.lower()}",
+        releases.c.model_key,
+        unique=True,
+        sqlite_where=_in_state,
+        postgresql_where=_in_state,
+    )
 
 erasures = Table(
     "erasures",

@@ -212,24 +212,17 @@ def _state(value: int) -> ErasureState:
     raise fields.invalid("states", f"{value} is not a state", "use those of Erasure.State")
 
 
-def _method(value: int, selection: Selection) -> Method:
-    """The method in effect; raises METHOD_NOT_APPLICABLE as the contract says."""
-    match value:
-        case erasure_pb2.Erasure.METHOD_UNSPECIFIED | erasure_pb2.Erasure.EXACT:
-            return Method.EXACT
-        case erasure_pb2.Erasure.NEWTON:
-            raise _not_applicable("NEWTON is for TANGENT models; use EXACT")
-        case erasure_pb2.Erasure.ZERO:
-            if selection.kind is not SelectionKind.ALL_USER_DATA:
-                raise _not_applicable("ZERO forgets all user data; select that, or use EXACT")
-            return Method.ZERO
-    raise fields.invalid("erasure.method", f"{value} is not a method", "use EXACT or ZERO")
-
-
-def _not_applicable(problem: str) -> ServiceError:
-    return ServiceError(
-        Reason.METHOD_NOT_APPLICABLE, f"erasure.method: {problem}", field="erasure.method"
-    )
+def _method(value: int, selection: Selection) -> Method | None:
+    """The method asked for; raises METHOD_NOT_APPLICABLE where the selection rules it out."""
+    if value == erasure_pb2.Erasure.METHOD_UNSPECIFIED:
+        return None
+    if value == erasure_pb2.Erasure.ZERO and selection.kind is not SelectionKind.ALL_USER_DATA:
+        message = "erasure.method: ZERO forgets all user data; select that, or use another method"
+        raise ServiceError(Reason.METHOD_NOT_APPLICABLE, message, field="erasure.method")
+    for method in Method:
+        if erasure_pb2.Erasure.Method.Value(method.name) == value:
+            return method
+    raise fields.invalid("erasure.method", f"{value} is not a method", "leave it empty")
 
 
 def _receive_time(erasure: erasure_pb2.Erasure) -> datetime:

@@ -8,6 +8,7 @@ from unlearn.v1 import audit_pb2, erasure_pb2, model_pb2
 from unlearn_server.auditing import Audit
 from unlearn_server.domain import Erasure, Model, Outcome, Release
 from unlearning.information import InformationBound
+from unlearning.objective import Objective
 from unlearning.rounding import SolveReport
 
 
@@ -27,14 +28,7 @@ def model(m: Model) -> model_pb2.Model:
         core=m.core,
         core_digest=m.objective.core_digest,
         classes=m.objective.classes,
-        user_weights=model_pb2.UserWeights(
-            parametrization=model_pb2.UserWeights.FEATURES,
-            ridge=m.objective.ridge_in_real_units,
-            label_scale=m.objective.label_scale_in_real_units,
-            feature_map=m.objective.feature_map,
-            feature_bound=m.objective.feature_bound,
-            noise=model_pb2.UserWeights.ISOTROPIC,
-        ),
+        user_weights=_user_weights(m.objective),
         sample_count=m.sample_count,
         subject_count=m.subject_count,
         release=_release_name(m.model_id, m.release),
@@ -85,6 +79,23 @@ def audit(a: Audit) -> audit_pb2.AuditModelResponse:
         weights_commitment_served=a.weights_served,
         samples=a.samples,
     )
+
+
+def _user_weights(o: Objective) -> model_pb2.UserWeights:
+    weights = model_pb2.UserWeights(
+        parametrization=model_pb2.UserWeights.FEATURES,
+        ridge=o.ridge_in_real_units,
+        label_scale=o.label_scale_in_real_units,
+        feature_bound=o.feature_bound,
+        noise_scale=o.noise_scale,
+        noise=model_pb2.UserWeights.Noise.Value(o.noise),
+    )
+    if o.is_tangent:
+        weights.parametrization = model_pb2.UserWeights.TANGENT
+        weights.tangent_scope = o.tangent_scope
+    else:
+        weights.feature_map = o.feature_map
+    return weights
 
 
 def _outcome(o: Outcome) -> erasure_pb2.Outcome:

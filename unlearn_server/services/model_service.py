@@ -8,13 +8,14 @@ import numpy as np
 from unlearn.v1 import model_pb2, model_pb2_grpc
 from unlearn_server.curation import Curation, Settings
 from unlearn_server.domain import Retention
-from unlearn_server.errors import Reason, ServerError, ServiceError, in_message
+from unlearn_server.errors import ServerError, ServiceError, in_message
 from unlearn_server.ingest import Arrival, Ingest
 from unlearn_server.ledger import models, releases
 from unlearn_server.ledger.database import Database
 from unlearn_server.releasing import Releaser
 from unlearn_server.services import fields, messages
 from unlearning.errors import UnlearningError
+from unlearning.objective import Noise
 
 _LONGEST_ID = 256
 
@@ -119,26 +120,34 @@ class ModelService(model_pb2_grpc.ModelServiceServicer):
 
 
 def _settings(weights: model_pb2.UserWeights) -> Settings:
-    """FEATURES without noise is what this version serves; the rest says so."""
-    if weights.parametrization == model_pb2.UserWeights.TANGENT:
-        raise _not_served("user_weights.parametrization", "TANGENT", "FEATURES")
-    if weights.noise_scale or weights.noise == model_pb2.UserWeights.INVERSE_HESSIAN:
-        raise _not_served("user_weights.noise_scale", "noise", "noise_scale 0")
-    if weights.tangent_scope:
+    """What can be checked without the core."""
+    is_tangent = weights.parametrization == model_pb2.UserWeights.TANGENT
+    if weights.tangent_scope and not is_tangent:
         raise fields.invalid(
             "user_weights.tangent_scope", "is for TANGENT", "leave it empty with FEATURES"
+        )
+    if weights.feature_map and is_tangent:
+        raise fields.invalid(
+            "user_weights.feature_map", "is for FEATURES", "leave it empty with TANGENT"
         )
     return Settings(
         feature_map=weights.feature_map,
         feature_bound=weights.feature_bound,
         ridge=weights.ridge,
         label_scale=weights.label_scale,
+        tangent_scope=weights.tangent_scope if is_tangent else None,
+        noise_scale=weights.noise_scale,
+        noise=_noise(weights),
     )
 
 
-def _not_served(field: str, what: str, instead: str) -> ServiceError:
-    message = f"{field}: {what} is not served by this version; use {instead}"
-    return ServiceError(Reason.SETTING_NOT_IMPLEMENTED, message, field=field)
+def _noise(weights: model_pb2.UserWeights) -> Noise:
+    if weights.noise == model_pb2.UserWeights.NOISE_UNSPECIFIED:
+        return Noise.ISOTROPIC
+    for noise in Noise:
+        if model_pb2.UserWeights.Noise.Value(noise.name) == weights.noise:
+            return noise
+    raise fields.invalid("user_weights.noise", f"{weights.noise} is no noise", "leave it empty")
 
 
 def _minimum_cohort(model: model_pb2.Model) -> int:

@@ -6,6 +6,8 @@ from contextlib import suppress
 from itertools import islice
 from uuid import uuid4
 
+from grpc import StatusCode
+
 from unlearn.v1.model_pb2 import (
     AddSamplesResponse,
     CreateModelRequest,
@@ -24,6 +26,7 @@ from unlearn_client.errors import UnlearnError, rpc_errors
 from unlearn_client.names import model_id as bare_id
 from unlearn_client.names import model_name, release_name
 from unlearn_client.packing import pack_samples
+from unlearn_client.waiting import PATIENCE, pauses
 
 # Each message is a transaction of its own, so a stream for each costs nothing. It gives
 # long uploads a deadline that means something, and progress that is true.
@@ -129,15 +132,32 @@ class ModelCalls(Connection):
             if progress:
                 progress(total.added + total.unchanged)
 
-    def create_release(self, model: str) -> Release:
+    def create_release(self, model: str, *, patience: float = PATIENCE) -> Release:
         """Solves for the weights on every sample now held, and serves them.
 
+        A TANGENT model takes minutes, behind the request; it may end as FAILED.
+
+        Args:
+            model: the model.
+            patience: seconds to wait for a long solve; it goes on by itself.
+
         Raises:
-            UnlearnError: the service refused it, or did not answer in time.
+            UnlearnError: the service refused it, or did not answer in time; or
+                DEADLINE_EXCEEDED when patience is over.
         """
         # One request id for all of gRPC's attempts, so that they make one release.
         request = CreateReleaseRequest(model=model_name(model), request_id=str(uuid4()))
-        return self._call(self._models.CreateRelease, request)
+        release = self._call(self._models.CreateRelease, request)
+        if release.state != Release.SOLVING:
+            return release
+        for _ in pauses(patience):
+            release = self.get_release(release.name)
+            if release.state != Release.SOLVING:
+                return release
+        raise UnlearnError(
+            StatusCode.DEADLINE_EXCEEDED,
+            f"{release.name} was not solved after {patience:g} s of waiting; it goes on by itself",
+        )
 
     def get_release(self, release: str) -> Release:
         """A release by its name, or the one that the named model serves.

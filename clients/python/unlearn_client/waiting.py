@@ -1,4 +1,4 @@
-"""Following an erasure to its end, whatever happens to the stream."""
+"""Waiting for what takes long: an erasure, whatever happens to its stream, or a release."""
 
 from collections.abc import Callable, Iterator
 from time import monotonic, sleep
@@ -61,10 +61,17 @@ def _answers(
     watch: Callable[[], Iterator[Erasure]], poll: Callable[[], Erasure], gives_up_at: float
 ) -> Iterator[Erasure]:
     yield from _until_it_breaks(watch)
+    for _ in pauses(gives_up_at - monotonic()):
+        yield from _until_it_breaks(lambda: iter([poll()]))
+
+
+def pauses(patience: float) -> Iterator[None]:
+    """Sleeps before each look, ever longer, until ``patience`` seconds are over."""
+    gives_up_at = monotonic() + patience
     pause = FIRST_PAUSE
     while (left := gives_up_at - monotonic()) > 0:
         sleep(min(pause, left))
-        yield from _until_it_breaks(lambda: iter([poll()]))
+        yield
         pause = min(2 * pause, LONGEST_PAUSE)
 
 

@@ -21,8 +21,8 @@ from unlearn_server.ledger import erasures, models, outcomes
 from unlearn_server.ledger.batches import BATCH
 from unlearn_server.ledger.database import Database
 from unlearn_server.ledger.erasures import OPEN_STATES, RUNNABLE_STATES, WITHDRAWABLE_STATES
-from unlearning.information import exact_bound
 from unlearning.objective import Objective
+from unlearning.release import NO_LEAKAGE
 from unlearning.rounding import SolveReport
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -41,12 +41,12 @@ def outcome(model_id: str) -> Outcome:
         release_before=1,
         release_after=2,
         solve=SolveReport("exact", 0.1, 1e-300, True),
-        bound=exact_bound(cohort=2),
+        bound=NO_LEAKAGE.bound(2),
     )
 
 
 def nothing_served(model_id: str) -> Outcome:
-    return Outcome(model_id, Method.ZERO, 0, None, None, None, exact_bound(cohort=0))
+    return Outcome(model_id, Method.ZERO, 0, None, None, None, NO_LEAKAGE.bound(0))
 
 
 def complete(database: Database, erasure: Erasure, done: Outcome) -> Erasure:
@@ -199,7 +199,7 @@ def test_the_eraser_finds_what_it_has_yet_to_do(
         assert erasures.open_for_model(conn, "a") == []
         assert erasures.open_for_model(conn, "b") == [done_in_a, pending]
         assert erasures.open_for_model(conn, "c") == []
-        assert erasures.models_with_open(conn) == ["b"]
+        assert erasures.models_with_open(conn, tangent=False) == ["b"]
 
 
 @pytest.mark.parametrize("state", ErasureState)
@@ -249,7 +249,7 @@ def test_pages_are_in_order_of_acceptance(database: Database, accept: Accept) ->
 def test_without_a_model_there_is_nothing_to_run(database: Database, accept: Accept) -> None:
     assert accept("r", [], SELECTION).models == ()
     with database.read() as conn:
-        assert erasures.models_with_open(conn) == []
+        assert erasures.models_with_open(conn, tangent=False) == []
 
 
 @pytest.mark.usefixtures("model")

@@ -48,8 +48,8 @@ def test_tells_the_models_that_exist(database: Database, create: Callable[[str],
     a, _ = create("a"), create("b")
     with database.write() as conn:
         models.delete(conn, a.key, a.create_time)
-        assert models.existing(conn, {"a", "b", "c"}) == {"b"}
-        assert models.existing(conn, ()) == set()
+        assert models.existing(conn, {"a", "b", "c"}) == {"b": False}
+        assert models.existing(conn, ()) == {}
 
 
 def test_pages_are_in_order_of_creation_without_the_deleted(

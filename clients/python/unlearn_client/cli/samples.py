@@ -6,7 +6,9 @@ from typing import Any
 
 import click
 
+from unlearn.v1.model_pb2 import Release
 from unlearn_client.cli.app import App, pass_app
+from unlearn_client.cli.failures import ANSWER_IS_NO
 from unlearn_client.cli.reports import release_report
 from unlearn_client.cli.teaching import Command, Group
 from unlearn_client.samples import read_samples
@@ -80,7 +82,12 @@ def add(
 @click.argument("model")
 @pass_app
 def release(app: App, model: str) -> None:
-    """Solve for MODEL's weights on every sample it now holds, and serve them."""
+    """Solve for MODEL's weights on every sample it now holds, and serve them.
+
+    Exits with 1 if no solution was found; the server's log says why.
+    """
     with app.progress("Solving"):
         created = app.client().create_release(model)
     app.show(created, release_report(created))
+    if created.state == Release.FAILED:
+        click.get_current_context().exit(ANSWER_IS_NO)
