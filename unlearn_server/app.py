@@ -38,7 +38,7 @@ from unlearn_server.intake import Intake
 from unlearn_server.interceptor import LARGEST_MESSAGE, RequestInterceptor
 from unlearn_server.keys import KeyRing
 from unlearn_server.ledger import erasures, releases, samples
-from unlearn_server.ledger.database import Database
+from unlearn_server.ledger.database import DATABASE_FILE, Database
 from unlearn_server.metrics import LedgerSnapshot, Metrics
 from unlearn_server.prediction import Predictor
 from unlearn_server.releasing import Releaser
@@ -48,7 +48,6 @@ from unlearn_server.services.inference_service import InferenceService
 from unlearn_server.services.model_service import ModelService
 from unlearn_server.workspace import Workspaces
 
-DATABASE_FILE = "unlearn.db"
 WORKERS = LARGEST_WATCH + 16
 DRAIN_SECONDS = 30.0
 

@@ -1,14 +1,23 @@
 """The command ``unlearn-server``."""
 
+import json
 import sys
 from pathlib import Path
 
 import click
+from rich.console import Console
+from rich.table import Table
 
 from unlearn_server.app import Options
 from unlearn_server.app import serve as run
-from unlearn_server.errors import StartupError
+from unlearn_server.errors import ServerError, StartupError
+from unlearn_server.experiment import Experiment, carry_out
 from unlearn_server.logs import configure_logs
+from unlearning.errors import UnlearningError
+from unlearning.readouts.result import ReadOut, ReadOuts
+
+_REFUTED = 1
+_CANNOT = 2
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -17,15 +26,18 @@ def main() -> None:
     """Machine unlearning that can be proven."""
 
 
-@main.command(context_settings={"show_default": True})
-@click.option(
+_data_dir = click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
     required=True,
     envvar="UNLEARN_DATA_DIR",
     show_envvar=True,
-    help="Where samples, keys and releases are kept; made if it is not there.",
+    help="Where samples, keys and releases are kept; serve makes it if it is not there.",
 )
+
+
+@main.command(context_settings={"show_default": True})
+@_data_dir
 @click.option(
     "--address",
     default="localhost:50051",
@@ -55,3 +67,66 @@ def serve(data_dir: Path, address: str, metrics_address: str) -> None:
     except StartupError as error:
         click.echo(f"unlearn-server: {error}", err=True)
         sys.exit(1)
+
+
+@main.command(context_settings={"show_default": True})
+@click.argument("model")
+@_data_dir
+@click.option(
+    "--erase", "subjects", multiple=True, required=True, help="A person to forget; may be repeated."
+)
+@click.option(
+    "--shadows",
+    default=100,
+    type=click.IntRange(min=3),
+    help="Worlds that attacks learn from, of three models each.",
+)
+@click.option(
+    "--pairs",
+    default=256,
+    type=click.IntRange(min=8),
+    help="Worlds that attacks are tried in, of two models each.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document, no table.")
+def readouts(
+    model: str, data_dir: Path, subjects: tuple[str, ...], shadows: int, pairs: int, as_json: bool
+) -> None:
+    r"""Try to refute that MODEL forgets people, on a copy of its samples in memory.
+
+    Nothing that is stored changes, and a server may go on meanwhile. Exits with 0 if every
+    read-out is what retraining and the bound permit, with 1 if one is not, with 2 if it cannot be
+    tried.
+
+    \b
+    Example:
+        unlearn-server readouts pets --data-dir ./data --erase alice --erase bob
+    """
+    experiment = Experiment(model, subjects, shadows, pairs)
+    console = Console(stderr=True)
+    try:
+        with console.status(f"{3 * shadows + 2 * pairs} models are trained"):
+            found = carry_out(data_dir, experiment)
+    except (ServerError, UnlearningError) as error:
+        click.echo(f"unlearn-server: {error}", err=True)
+        sys.exit(_CANNOT)
+    if as_json:
+        click.echo(json.dumps(found.to_json()))
+    else:
+        Console().print(_table(found))
+    sys.exit(0 if found.passed else _REFUTED)
+
+
+def _table(found: ReadOuts) -> Table:
+    title = f"{found.erased} erased, {found.retained} retained, {found.test} test samples"
+    table = Table("read-out", "measured", "permitted", "finding", title=title)
+    for one in (*found.comparisons, *found.attacks):
+        table.add_row(*_row(one))
+    return table
+
+
+def _row(one: ReadOut) -> tuple[str, str, str, str]:
+    measured, permitted = (
+        f"{interval.value:.3g} ({interval.low:.3g} to {interval.high:.3g})"
+        for interval in (one.measured, one.permitted)
+    )
+    return one.name, measured, permitted, one.finding.value

@@ -20,6 +20,9 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 
 from unlearn_server.errors import StartupError
 
+DATABASE_FILE = "unlearn.db"
+"""What SQLite's is called in a server's data directory."""
+
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 # Milliseconds that one waits for other processes or, at a checkpoint, for readers.
