@@ -106,6 +106,9 @@ def running(options: Options) -> Iterator[Running]:
         # Half of the processors for the mathematics: the others answer, hash and store.
         threads = max(1, (os.cpu_count() or 1) // 2)
         stack.enter_context(threadpool_limits(threads, user_api="blas"))
+        # Networks load later, and read this. Threads of a solve and of a prediction that share
+        # too few processors wait for each other at every layer.
+        os.environ.setdefault("OMP_NUM_THREADS", str(threads))
         sys.setswitchinterval(_SWITCH_SECONDS)
         file = options.data_dir / DATABASE_FILE
         # New keys beside an old database would open none of its samples.
