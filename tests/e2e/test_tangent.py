@@ -20,6 +20,7 @@ from unlearn.v1.model_pb2 import (
     UserWeights,
 )
 from unlearn_client import Selection, UnlearnError
+from unlearning import cg
 
 DIGITS = 4
 PIXELS, LABELS = load_digits(n_class=DIGITS, return_X_y=True)
@@ -142,6 +143,27 @@ def test_noise_on_features_leaves_nothing_to_tell_and_bounds_who_holds_the_relea
     audit = server.client.audit_model(model_id)
     assert audit.consistent
     assert not audit.weights_commitment_served
+
+
+def test_a_solve_that_does_not_converge_releases_nothing_and_waits_for_its_operator(
+    server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model_id = create(server, EVERYBODY)
+    release = server.client.get_model(model_id).release
+    before = logits(server, model_id)
+    with monkeypatch.context() as patch:
+        patch.setattr(cg, "MOST_ITERATIONS", 3)
+        accepted = server.client.create_erasure(Selection.subjects(["p4"]), models=[model_id])
+        stuck = server.client.wait_for_erasure(accepted.name)
+        assert stuck.state == Erasure.NEEDS_OPERATOR
+        assert "residual is" in stuck.state_reason
+        assert server.client.create_release(model_id).state == Release.FAILED
+    model = server.client.get_model(model_id)
+    assert (model.release, model.sample_count) == (release, len(EVERYBODY))
+    assert (logits(server, model_id) == before).all()
+    server.client.retry_erasure(accepted.name)
+    assert server.client.wait_for_erasure(accepted.name).state == Erasure.SUCCEEDED
+    assert server.client.audit_model(model_id).consistent
 
 
 def test_zero_leaves_the_core_samples_alone(server: Any) -> None:

@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -6,16 +7,22 @@ from threading import Thread
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from unlearn_server.domain import Model
 from unlearn_server.errors import StartupError
-from unlearn_server.ledger import models, samples
-from unlearn_server.ledger.database import Database
+from unlearn_server.ledger import models, releases, samples
+from unlearn_server.ledger.database import MIGRATIONS, Database
 from unlearn_server.ledger.schema import metadata
+from unlearning.objective import Objective
+from unlearning.rounding import SolveReport
+
+OBJECTIVE = Objective("c0" * 32, "identity", 3, 4.0, 5, 7, ("cat", "dog"))
 
 
 def pragma(database: Database, name: str) -> object:
@@ -49,6 +56,36 @@ def test_opening_again_keeps_what_is_there(tmp_path: Path, model: Model) -> None
     with again.read() as conn:
         assert models.get(conn, "m") == model
     again.close()
+
+
+def test_what_an_older_version_wrote_is_kept_and_goes_on(tmp_path: Path) -> None:
+    file = tmp_path / "old.sqlite"
+    engine = sa.create_engine(f"sqlite:///{file}")
+    with engine.begin() as conn:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.attributes["connection"] = conn
+        command.upgrade(config, "0001")
+        conn.exec_driver_sql(
+            "INSERT INTO models VALUES (1, 'm', 'features:2', ?, 0, 0, 0, 0, 1, 0, NULL)",
+            (json.dumps(OBJECTIVE.to_json()),),
+        )
+        conn.exec_driver_sql(
+            "INSERT INTO releases (model_key, number, state, sample_count, solve, create_time)"
+            " VALUES (1, 1, 'SERVING', 3, ?, 0)",
+            (json.dumps(vars(SolveReport("exact", 0.5, 0.25, True))),),
+        )
+    engine.dispose()
+    database = Database.open(f"sqlite:///{file}")
+    with database.write() as conn:
+        model = models.get(conn, "m")
+        assert model.objective == OBJECTIVE
+        release = releases.serving(conn, model.key)
+        assert release is not None
+        assert release.solve == SolveReport("exact", 0.5, 0.25, True)
+        assert releases.begin(conn, model.key, release.create_time, "r").number == 2
+        assert compare_metadata(MigrationContext.configure(conn), metadata) == []
+    database.close()
 
 
 def test_refuses_a_database_of_a_newer_version(tmp_path: Path, database: Database) -> None:

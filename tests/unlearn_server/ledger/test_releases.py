@@ -122,3 +122,48 @@ def test_the_database_itself_lets_only_one_release_serve(
     serve(model, 2)
     with pytest.raises(sa.exc.IntegrityError), database.write() as conn:
         conn.execute(sa.text("UPDATE releases SET state = 'SERVING'"))
+
+
+def begin(database: Database, model: Model, request_id: str) -> Release:
+    with database.write() as conn:
+        return releases.begin(conn, model.key, START, request_id)
+
+
+def test_a_release_that_is_solved_for_serves_under_its_own_name(
+    database: Database, model: Model, serve: Serve
+) -> None:
+    serve(model, 1)
+    begun = begin(database, model, "r")
+    assert (begun.number, begun.state, begun.solve) == (2, ReleaseState.SOLVING, None)
+    with database.read() as conn:
+        assert releases.solving(conn, model.key) == begun
+        assert releases.by_request(conn, model.key, "r") == begun
+        assert releases.models_with_solving(conn) == ["m"]
+        serving = releases.serving(conn, model.key)
+        assert serving is not None
+        assert serving.number == 1
+    served = serve(model, 3)
+    with database.read() as conn:
+        assert served.number == 2
+        assert releases.by_request(conn, model.key, "r") == served
+        assert releases.get(conn, model.key, 1).state is ReleaseState.DESTROYED
+        assert releases.models_with_solving(conn) == []
+        assert releases.count_by_model(conn) == {"m": 2}
+
+
+def test_a_release_that_failed_leaves_the_one_before_and_its_number_is_not_used_again(
+    database: Database, model: Model, serve: Serve
+) -> None:
+    first = serve(model, 1)
+    begin(database, model, "r")
+    with database.write() as conn:
+        releases.fail(conn, model.key)
+        assert releases.get(conn, model.key, 2).state is ReleaseState.FAILED
+        assert releases.serving(conn, model.key) == first
+    assert serve(model, 2).number == 3
+
+
+def test_one_release_at_a_time_is_solved_for(database: Database, model: Model) -> None:
+    begin(database, model, "r")
+    with pytest.raises(sa.exc.IntegrityError):
+        begin(database, model, "s")
