@@ -20,6 +20,7 @@ from unlearn.v1.model_pb2 import (
     UserWeights,
 )
 from unlearn_client import Selection, UnlearnError
+from unlearn_server.experiment import Experiment, carry_out
 from unlearning import cg
 
 DIGITS = 4
@@ -127,6 +128,14 @@ def test_noise_hides_what_newton_left(server: Any, noise: Any) -> None:
     assert second.bound.gaussian_dp > first.bound.gaussian_dp
     assert isinf(second.bound.differencing_gaussian_dp) == (noise == UserWeights.INVERSE_HESSIAN)
     assert server.client.audit_model(model_id).consistent
+
+
+def test_no_read_out_refutes_the_bound(server: Any) -> None:
+    model_id = create(server, EVERYBODY, noise_scale=0.003)
+    found = carry_out(server.data_dir, Experiment(model_id, ("p4",), shadows=3, pairs=8))
+    assert found.retained_known
+    assert 0.5 < found.attack_accuracy < 0.7
+    assert found.passed, found.failed
 
 
 def test_noise_on_features_leaves_nothing_to_tell_and_bounds_who_holds_the_release_before(
