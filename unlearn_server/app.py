@@ -145,7 +145,7 @@ def running(options: Options) -> Iterator[Running]:
             server,
         )
         audit_pb2_grpc.add_AuditServiceServicer_to_server(
-            AuditService(Auditor(database, keys, workspaces)),  # type: ignore[abstract]
+            AuditService(Auditor(database, keys, workspaces, draining)),  # type: ignore[abstract]
             server,
         )
         valuation_pb2_grpc.add_ValuationServiceServicer_to_server(

@@ -7,11 +7,13 @@ compared within what bounds and noise allow, and their commitments stay empty.
 from dataclasses import dataclass
 from hmac import compare_digest
 from secrets import token_bytes
+from threading import Event
 
 from sqlalchemy import Connection
 
 from unlearn_server import rows
 from unlearn_server.domain import Release
+from unlearn_server.errors import Reason, ServiceError
 from unlearn_server.keys import KeyRing
 from unlearn_server.ledger import models, releases
 from unlearn_server.ledger.database import Database
@@ -54,16 +56,19 @@ class _Weights:
 class Auditor:
     """Audits models."""
 
-    def __init__(self, database: Database, keys: KeyRing, workspaces: Workspaces) -> None:
+    def __init__(
+        self, database: Database, keys: KeyRing, workspaces: Workspaces, draining: Event
+    ) -> None:
         self._database = database
         self._keys = keys
         self._workspaces = workspaces
+        self._draining = draining
 
     def audit(self, model_id: str, salt: bytes) -> Audit:
         """Commits under ``salt``, or that of the release served where it is empty.
 
         Raises:
-            ServiceError: MODEL_NOT_FOUND.
+            ServiceError: MODEL_NOT_FOUND; SHUTTING_DOWN, which ends a long solve.
         """
         workspace = self._workspaces.get(model_id)
         with workspace.lock, self._database.read() as conn:
@@ -98,28 +103,32 @@ class Auditor:
         """
         state = workspace.empty_state(served.model)
         covered = release.sample_count if release else 0
-        compared = None if covered else _compare(state, served, release, salt)
+        compared = None if covered else self._compare(state, served, release, salt)
         for block in rows.stream(conn, served.model, self._keys):
             split = max(0, min(len(block), covered - state.n))
             for part in (block[:split], block[split:]):
                 if len(part):
                     state.add(part.psi, part.labels, part.is_core)
                 if compared is None and state.n == covered:
-                    compared = _compare(state, served, release, salt)
+                    compared = self._compare(state, served, release, salt)
         return state, compared or _Weights(agree=False)
 
+    def _compare(
+        self, state: ForgettingModel, served: Served, release: Release | None, salt: bytes
+    ) -> _Weights:
+        """Of the weights that predictions are made with, not of the database's."""
+        if release is None or release.solve is None:
+            return _Weights(agree=served.weights is None)
+        if served.weights is None:
+            return _Weights(agree=False)
+        objective = state.objective
+        if not objective.is_exact:
+            return _Weights(agree=state.is_near(served.weights, release.solve, self._stop))
+        recomputed = weights_commitment(salt, objective, state.release().weights)
+        held = weights_commitment(salt, objective, objective.grid(served.weights))
+        return _Weights(compare_digest(recomputed, held), recomputed, held)
 
-def _compare(
-    state: ForgettingModel, served: Served, release: Release | None, salt: bytes
-) -> _Weights:
-    """Of the weights that predictions are made with, not of the database's."""
-    if release is None or release.solve is None:
-        return _Weights(agree=served.weights is None)
-    if served.weights is None:
-        return _Weights(agree=False)
-    objective = state.objective
-    if not objective.is_exact:
-        return _Weights(agree=state.is_near(served.weights, release.solve))
-    recomputed = weights_commitment(salt, objective, state.release().weights)
-    held = weights_commitment(salt, objective, objective.grid(served.weights))
-    return _Weights(compare_digest(recomputed, held), recomputed, held)
+    def _stop(self) -> None:
+        if self._draining.is_set():
+            message = "the server is going down; audit again when it is back"
+            raise ServiceError(Reason.SHUTTING_DOWN, message, retry_after_seconds=1.0)

@@ -129,6 +129,9 @@ class Eraser:
         except Exception:
             # Nothing is lost: what is open stays in the database.
             _log.exception("a model's erasures could not go on", model=model_id)
+        finally:
+            if self._tangent:
+                self._metrics.solve_residual.clear()  # nothing is being solved for
 
     def _erase_in(self, model_id: str) -> None:
         workspace = self._workspaces.get(model_id)

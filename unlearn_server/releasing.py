@@ -113,6 +113,7 @@ class Releaser:
         with self._database.read() as conn:
             state = workspace.state(conn, model, self._keys)
         prepared, _ = prepare(state, self._metrics, watch)
+        workspace.drop_state()  # it remembers this release, and is kept again once that is stored
         with self._database.write() as conn:
             version = models.bump(conn, model.key)
             release = insert(conn, model, prepared, request_id)

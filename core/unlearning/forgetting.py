@@ -142,8 +142,11 @@ class MixedPrivacyModel:
             report = replace(report, correctly_rounded=False)
         return Release(weights, report, leakage, solution.steps, solution.margin)
 
-    def is_near(self, weights: NDArray[np.float64], report: SolveReport) -> bool:
+    def is_near(
+        self, weights: NDArray[np.float64], report: SolveReport, stop: Stop = cg.go_on
+    ) -> bool:
         """Whether weights with noise can be a release of these rows."""
+        del stop
         objective, solution = self.objective, self.solve()
         A, unit = System.of(self.everything), objective.features.step**2 / 2
 

@@ -143,9 +143,9 @@ class TangentModel:
             self.hessian,
         )
 
-    def is_near(self, weights: _Floats, report: SolveReport) -> bool:
+    def is_near(self, weights: _Floats, report: SolveReport, stop: Stop = cg.go_on) -> bool:
         """Whether weights can be a release of these rows, solved for from zero to compare."""
-        solution = self._solve(self._everything(), None, cg.ignore, cg.go_on)
+        solution = self._solve(self._everything(), None, cg.ignore, stop)
         return is_near(
             weights - solution.weights,
             self.objective,

@@ -115,10 +115,13 @@ class ForgettingModel(Protocol):
         """Solves on all rows, and adds the objective's noise; raises NotSolvableError."""
         ...
 
-    def is_near(self, weights: NDArray[np.float64], report: SolveReport) -> bool:
+    def is_near(
+        self, weights: NDArray[np.float64], report: SolveReport, stop: Stop = cg.go_on
+    ) -> bool:
         """Whether released weights, in real units, can be of these rows.
 
         As far as their report, the noise and the solver allow; for weights that are not exact.
+        Solves anew to tell, which ``stop`` may end by raising.
         """
         ...
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Event
 from time import sleep
 from types import SimpleNamespace
 from typing import Any
@@ -76,7 +76,7 @@ class House:
             )
             for tangent in (False, True)
         )
-        self.auditor = Auditor(self.database, self.keys, workspaces)
+        self.auditor = Auditor(self.database, self.keys, workspaces, Event())
         self._curation = Curation(self.database, workspaces)
         self._ingest = Ingest(self.database, self.keys, workspaces)
         self._random = np.random.default_rng(0)
