@@ -1,6 +1,6 @@
 PY := .venv/bin/python
 
-.PHONY: install demo test lint bench bench-imagenet bench-accuracy bench-forgetting protos
+.PHONY: install demo test lint bench bench-imagenet bench-accuracy bench-forgetting bench-tangent protos
 
 install: .venv/.installed
 
@@ -33,6 +33,9 @@ bench-accuracy: .venv/.bench
 
 bench-forgetting: .venv/.bench
 	$(PY) -m tests.benchmarks.forgetting
+
+bench-tangent: .venv/.bench
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PY) -m tests.benchmarks.tangent
 
 .venv/.bench: .venv/.installed
 	.venv/bin/pip install --quiet --constraint constraints.txt --editable '.[bench]'
