@@ -17,6 +17,7 @@ from rich.progress import track
 
 from tests.benchmarks import machine
 from tests.benchmarks.contenders import CORE, ROWS, TEST, Contender, contenders
+from tests.benchmarks.core_share import core_share_table, errors_after_zero
 from tests.benchmarks.forgetting_plot import save_forgetting
 from tests.benchmarks.machine import Machine
 from tests.benchmarks.report import RESULTS, write
@@ -61,8 +62,13 @@ def main(quick: bool) -> None:
     plan = [(contender, requests) for contender in contenders() for requests in done]
     runs = [_run(*each, effort) for each in track(plan, "read-outs", console=console)]
     folder = Path(mkdtemp()) if quick else RESULTS
-    values = {"machine": asdict(here), "runs": [run.to_json() for run in runs]}
-    write(folder, "forgetting", values, page(here, runs))
+    after_zero = errors_after_zero(contenders()[0].model, ROWS)
+    values = {
+        "machine": asdict(here),
+        "runs": [run.to_json() for run in runs],
+        "test errors after ZERO by share of CORE": after_zero,
+    }
+    write(folder, "forgetting", values, page(here, runs, after_zero))
     save_forgetting(series(runs), folder / PLOT)
     console.print(f"written to {folder}")
     sys.exit(0 if all(run.as_it_must for run in runs) else "a claim was refuted, or a control not")
@@ -84,7 +90,7 @@ def series(runs: list[Run]) -> dict[str, list[ReadOuts]]:
     return {name: [run.read_outs for run in runs if run.contender == name] for name in names}
 
 
-def page(here: Machine, runs: list[Run]) -> str:
+def page(here: Machine, runs: list[Run], after_zero: dict[float, float]) -> str:
     """Markdown."""
     last = [run for run in runs if run.requests == REQUESTS]
     first = runs[0].read_outs
@@ -101,6 +107,10 @@ def page(here: Machine, runs: list[Run]) -> str:
             "Measured, with its interval; in brackets what is permitted. **Bold**: refuted.\n",
             table(["read-out", *(run.contender for run in last)], _figures(last)),
             f"![Read-outs against the number of erased samples]({PLOT})\n",
+            "## What ZERO leaves\n",
+            "The same rows, of which some are CORE (means over random choices of which); all user "
+            "data are forgotten at once.\n",
+            core_share_table(after_zero),
             "## Limits\n",
             f"- All intervals of one run hold together with {first.confidence:.0%} confidence "
             "(Bonferroni); the runs of this page are not corrected for their number.",
