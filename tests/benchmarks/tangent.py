@@ -147,7 +147,7 @@ def page(report: Report) -> str:
                 ["noise", "noise_scale", "mu", "nats", "best attack is right", "test accuracy"],
                 _noises(report.sweeps),
             ),
-            *(_harmless(one) for one in report.sweeps),
+            "\n".join([*map(_harmless, report.sweeps), ""]),
             f"![Nats and accuracy against noise_scale]({PLOT})\n",
             "## Beside FEATURES\n",
             table(["model", "test accuracy"], _beside(report)),
@@ -239,12 +239,12 @@ def _harmless(one: Sweep) -> str:
     point = one.harmless
     start = f"- {one.noise}: {ADVISED_NATS:g} nats take a noise_scale of {one.advised_scale:.2g}; "
     if point is None:
-        return start + "every scale tried costs more than that.\n"
+        return start + "every scale tried costs accuracy."
     met = "met" if point.nats <= ADVISED_NATS else "missed"
     return (
         f"{start}the largest tried that keeps accuracy within {100 * HARMLESS:g} points of "
         f"{one.accuracy:.1%} is {point.scale:.1e}, which leaves {point.nats:.1e} nats, "
-        f"and at most {ADVISED_NATS:g} is {met}.\n"
+        f"and at most {ADVISED_NATS:g} is {met}."
     )
 
 
