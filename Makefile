@@ -1,6 +1,6 @@
 PY := .venv/bin/python
 
-.PHONY: install demo test lint bench bench-imagenet protos
+.PHONY: install demo test lint bench bench-imagenet bench-accuracy protos
 
 install: .venv/.installed
 
@@ -27,6 +27,9 @@ bench: .venv/.bench
 
 bench-imagenet: .venv/.bench
 	$(PY) -m tests.benchmarks.imagenet
+
+bench-accuracy: .venv/.bench
+	$(PY) -m tests.benchmarks.accuracy
 
 .venv/.bench: .venv/.installed
 	.venv/bin/pip install --quiet --constraint constraints.txt --editable '.[bench]'

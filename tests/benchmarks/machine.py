@@ -2,6 +2,7 @@
 
 import os
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -38,7 +39,7 @@ class Machine:
         )
 
 
-def describe() -> Machine:
+def describe(packages: Sequence[str] = PACKAGES) -> Machine:
     """This machine, and the BLAS libraries that are loaded by now."""
     return Machine(
         cpu=_cpu(),
@@ -47,7 +48,7 @@ def describe() -> Machine:
         memory_gib=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30,
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
         python=platform.python_version(),
-        packages={name: version(name) for name in PACKAGES},
+        packages={name: version(name) for name in packages},
         blas=_blas(),
         load=os.getloadavg()[0],
     )

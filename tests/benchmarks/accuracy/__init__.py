@@ -1,0 +1,1 @@
+"""Test error of what can forget exactly, beside fine-tuning: ``make bench-accuracy``."""
