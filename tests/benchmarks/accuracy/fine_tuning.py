@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
 from math import cos, pi, sqrt
+from typing import Any
 
 import numpy as np
 import torch
@@ -84,7 +85,8 @@ def _learn(
 
 def _network(images: Images) -> nn.Module:
     """The core's network with a classifier on its pooled features."""
-    network = deepcopy(images.core._network)
+    core: Any = images.core  # its network is its own affair, but for us
+    network = deepcopy(core._network)
     classifier = nn.Linear(1280, len(images.dataset.classes))
     nn.init.zeros_(classifier.weight)
     nn.init.zeros_(classifier.bias)
@@ -128,7 +130,8 @@ def _batches(n: int, steps: int) -> Iterator[Tensor]:
     """Indices, from one random order of all images after another."""
     size = min(n, LARGE_BATCH if n >= LARGE else BATCH)
     orders = -(-steps * size // n)
-    yield from torch.cat([torch.randperm(n) for _ in range(orders)]).split(size)[:steps]
+    order = torch.cat([torch.randperm(n) for _ in range(orders)])
+    yield from (order[start : start + size] for start in range(0, steps * size, size))
 
 
 def _mirror_some(images: Tensor) -> Tensor:
@@ -143,7 +146,8 @@ def _normalised(pixels: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def _predict(network: nn.Module, pixels: Tensor) -> NDArray[np.float32]:
-    logits = [network(_normalised(batch)) for batch in pixels.split(TEST_BATCH)]
+    starts = range(0, len(pixels), TEST_BATCH)
+    logits = [network(_normalised(pixels[start : start + TEST_BATCH])) for start in starts]
     whole: NDArray[np.float32] = torch.cat(logits).numpy()
     return whole
 

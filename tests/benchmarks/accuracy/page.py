@@ -32,9 +32,10 @@ def page(report: Report) -> str:
             f"{report.machine.words} The run took {duration(report.seconds)}.\n",
             "## Relative increase of the test error over fine-tuning\n",
             "(error - fine-tuning's error) / fine-tuning's error, of means over draws; medians "
-            "over tasks. Below zero is better than fine-tuning. For comparison, on other data and "
-            f"a larger network: {LQF:.0%} for LQF, {LAST_LAYER:.0%} for the last layer (Achille et "
-            "al., LQF, CVPR 2021).\n",
+            "over tasks. Below zero is better than fine-tuning. Tasks are counted on which a "
+            "method is better / not told apart / worse, by intervals of 95 %. For comparison, on "
+            f"other data and a larger network: {LQF:.0%} for LQF, {LAST_LAYER:.0%} for the last "
+            "layer (Achille et al., LQF, CVPR 2021).\n",
             _increases(report),
             _goals(report),
             f"![Test error of each method on each task, and its relative increase]({PLOT})\n",
@@ -64,16 +65,17 @@ def _increases(report: Report) -> str:
             method,
             *(_percent(report.median_increase(method, kind)) for kind in kinds),
             _percent(report.median_increase(method, *kinds)),
+            _differences(report, method, kinds),
         ]
         for method in report.rivals()
     ]
-    return table(["method", *map(shots_in_words, kinds), "all tasks"], rows)
+    return table(["method", *map(shots_in_words, kinds), "all tasks", "better / ? / worse"], rows)
 
 
 def _goals(report: Report) -> str:
     """The least median of any method but the last layer, beside what is aimed at."""
     kinds = report.shots()
-    goals = [
+    goals: list[tuple[str, list[int | None], float]] = [
         (f"median over all tasks at most {LQF:.0%}", kinds, LQF),
         (f"median over tasks with full data at most {LQF:.0%}", [None], LQF),
         (f"better than fine-tuning at {FEW}-shot", [FEW], 0.0),
@@ -87,8 +89,13 @@ def _goals(report: Report) -> str:
         }
         best = min(ours, key=ours.__getitem__)
         reached = "yes" if ours[best] <= most else "no"
-        rows.append([words, f"{_percent(ours[best])} ({best})", reached])
-    return table(["goal", "best", "reached"], rows)
+        counts = _differences(report, best, kind)
+        rows.append([words, f"{_percent(ours[best])} ({best})", reached, counts])
+    return table(["goal", "best", "reached", "better / ? / worse"], rows)
+
+
+def _differences(report: Report, method: str, kinds: list[int | None]) -> str:
+    return " / ".join(map(str, report.differences(method, *kinds)))
 
 
 def _errors(report: Report) -> str:

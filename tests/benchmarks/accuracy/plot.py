@@ -89,7 +89,7 @@ def _draw_increases(axes: Axes, report: Report) -> None:
     # Linear near zero, logarithmic beyond: the last layer is several times as wrong on digits.
     axes.set_xscale("symlog", linthresh=100)
     axes.set_xticks([-100, -50, 0, 50, 100, 200, 500])
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+g}"))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+g}" if value else "0"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("relative increase over fine-tuning in %")
 

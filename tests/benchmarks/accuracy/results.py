@@ -1,11 +1,11 @@
 """What one run found, and the numbers that are reported of it."""
 
 from dataclasses import asdict, dataclass
-from math import sqrt
+from math import inf, sqrt
 from statistics import mean, median, stdev
 from typing import Any
 
-from scipy.stats import t
+from scipy.stats import norm, t
 
 from tests.benchmarks.machine import Machine
 
@@ -59,11 +59,36 @@ class Row:
 
     def half_width(self, method: str) -> float:
         """Of the error's interval: Student's over draws, or the test images' for a single one."""
-        cell = self.cells[method]
-        if len(cell.errors) > 1:
-            n = len(cell.errors)
-            return float(t.ppf(LEVEL, n - 1)) * stdev(cell.errors) / sqrt(n)
-        return 1.96 * sqrt(cell.error * (1 - cell.error) / self.tested)
+        errors = self.cells[method].errors
+        return _student(errors) if len(errors) > 1 else _normal(self._variance(method))
+
+    def differs(self, method: str) -> int:
+        """Whether the error is below (-1) or above fine-tuning's (1) beyond chance; 0 if unsure.
+
+        The interval is of the differences draw by draw, or, for a single draw, of two fractions
+        as if their test images were not the same, which is wider.
+        """
+        ours, theirs = self.cells[method], self.cells[BASELINE]
+        apart = [one - other for one, other in zip(ours.errors, theirs.errors, strict=True)]
+        if len(apart) > 1:
+            width = _student(apart)
+        else:
+            width = _normal(self._variance(method) + self._variance(BASELINE))
+        return (mean(apart) > width) - (mean(apart) < -width)
+
+    def _variance(self, method: str) -> float:
+        error = self.cells[method].error
+        return error * (1 - error) / self.tested
+
+
+def _student(values: list[float]) -> float:
+    """Half of the interval of a mean."""
+    n = len(values)
+    return float(t.ppf(LEVEL, n - 1)) * stdev(values) / sqrt(n)
+
+
+def _normal(variance: float) -> float:
+    return float(norm.ppf(LEVEL)) * sqrt(variance)
 
 
 @dataclass(frozen=True)
@@ -89,13 +114,20 @@ class Report:
         return [method for method in self.methods if method != BASELINE]
 
     def shots(self) -> list[int | None]:
-        """The kinds of tasks."""
-        return list(dict.fromkeys(row.shots for row in self.rows))
+        """The kinds of tasks, from the fewest images to all."""
+        return sorted({row.shots for row in self.rows}, key=lambda shots: shots or inf)
 
     def median_increase(self, method: str, *shots: int | None) -> float:
         """Over tasks with any of these shots."""
         increases = [row.increase(method) for row in self.rows if row.shots in shots]
         return median(increase for increase in increases if increase is not None)
+
+    def differences(self, method: str, *shots: int | None) -> tuple[int, int, int]:
+        """On how many of these tasks it is better than fine-tuning, not told apart, and worse."""
+        rows = [row for row in self.rows if row.shots in shots]
+        both = [row for row in rows if row.increase(method) is not None]
+        found = [row.differs(method) for row in both]
+        return found.count(-1), found.count(0), found.count(1)
 
     def values(self) -> dict[str, Any]:
         """As JSON."""
