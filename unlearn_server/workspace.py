@@ -121,6 +121,7 @@ class Workspaces:
         self._lock = Lock()
         self._workspaces: dict[str, Workspace] = {}
         self._cores: dict[str, Core] = {}
+        self._linearizations: dict[tuple[str, str, int, float], Linearization] = {}
 
     def get(self, model_id: str) -> Workspace:
         """A model's workspace; empty if this is the first that is asked of it.
@@ -142,11 +143,14 @@ class Workspaces:
             self._workspaces.pop(model_id, None)
 
     def linearization(self, model: Model) -> Linearization:
-        """The core of a TANGENT model, linearised; raises CORE_CHANGED as ``core_of`` does."""
-        objective = model.objective
-        return self.core_of(model).linearize(
-            objective.tangent_scope, len(objective.classes), objective.features.step
-        )
+        """The core of a TANGENT model, linearised once; raises CORE_CHANGED as ``core_of`` does."""
+        core, objective = self.core_of(model), model.objective
+        asked = (objective.tangent_scope, len(objective.classes), objective.features.step)
+        with self._lock:
+            key = (core.digest, *asked)
+            if key not in self._linearizations:
+                self._linearizations[key] = core.linearize(*asked)
+            return self._linearizations[key]
 
     def _empty_state(self, model: Model) -> ForgettingModel:
         if not model.objective.is_tangent:
