@@ -150,7 +150,7 @@ class TangentModel:
             weights - solution.weights,
             self.objective,
             report.gradient_norm + solution.gradient_norm,
-            self.hessian().times,
+            lambda v: self.hessian().times(v),  # asked for only where noise has its shape
         )
 
     def solve(

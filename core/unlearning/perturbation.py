@@ -14,6 +14,7 @@ retrained model and the noise is one function of what remains: its errors tell n
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import sqrt
 
@@ -74,16 +75,22 @@ def perturb_features(
 
 
 def perturb_tangent(
-    w: _Floats, hessian: Hessian, noise: Noise, scale: float, source: Source = os.urandom
+    w: _Floats,
+    hessian: Callable[[], Hessian],
+    noise: Noise,
+    scale: float,
+    source: Source = os.urandom,
 ) -> Perturbed:
-    """Weights to release from the unperturbed ones, shape (p,), with H in float64.
+    """Weights to release from the unperturbed ones, shape (p,).
 
-    Raises InvalidInputError for a scale that is too small for them.
+    H, in float64, is asked for only where the noise has its shape. Raises InvalidInputError
+    for a scale that is too small for the weights.
     """
     if noise == Noise.ISOTROPIC:
         return Perturbed(perturb(w, scale, source), 0.0, 0.0)
-    high = max(chebyshev.largest_eigenvalue(hessian.times, len(w), source), hessian.ridge)
-    x, error = _inverse_hessian(hessian, len(w), high, source)
+    H = hessian()
+    high = max(chebyshev.largest_eigenvalue(H.times, len(w), source), H.ridge)
+    x, error = _inverse_hessian(H, len(w), high, source)
     mask = MASK * scale / sqrt(high)
     moved = w + scale * x.value
     error = scale * error + 2.0**-52 * float(np.linalg.norm(moved))

@@ -41,7 +41,7 @@ def release(
     perturbed = Perturbed(solution.weights, 0.0, 0.0)
     if objective.noise_scale:
         perturbed = perturb_tangent(
-            solution.weights, hessian(), objective.noise, objective.noise_scale
+            solution.weights, hessian, objective.noise, objective.noise_scale
         )
     mu, assumptions = 0.0, tuple[str, ...]()
     if not solution.is_cold:

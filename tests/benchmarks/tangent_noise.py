@@ -70,7 +70,7 @@ class Sweep:
 def sweep(tangent: Tangent, erasure: Erasure, hessian: Hessian, noise: Noise) -> Sweep:
     """Draws once for all scales: logits are linear in w, and the noise in its scale."""
     zero = np.zeros_like(erasure.weights)
-    draws = [perturb_tangent(zero, hessian, noise, 1.0) for _ in range(DRAWS[noise])]
+    draws = [perturb_tangent(zero, lambda: hessian, noise, 1.0) for _ in range(DRAWS[noise])]
     J = tangent.test_jacobian
     logits, moved = J.matvec(erasure.weights), [J.matvec(draw.weights) for draw in draws]
     worst = max(draws, key=lambda draw: draw.rounding_shift)
