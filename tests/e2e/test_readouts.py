@@ -24,7 +24,7 @@ def readouts(data_dir: Path, *words: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def pets(server: Any) -> str:
     rng = np.random.default_rng(0)
-    for model_id, noise in (("plain", 0.0), ("noisy", 0.001)):
+    for model_id, noise in (("plain", 0.0), ("noisy", 0.5)):
         server.client.create_model(
             model_id, "features:3", ["cat", "dog"], user_weights=UserWeights(noise_scale=noise)
         )
