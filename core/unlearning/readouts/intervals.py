@@ -34,11 +34,11 @@ def clopper_pearson(successes: int, trials: int, confidence: float) -> Interval:
 def median_interval(values: Sequence[float], confidence: float, mu: float) -> Interval:
     """Where a median may lie of what is mu-GDP from what these values were drawn from.
 
-    With m such a median, ``x >= m`` is as likely as not there, so at least Phi(-mu) likely here,
-    and so is ``x <= m`` (Dong, Roth and Su, 2019): m lies between the quantiles here at Phi(-mu)
-    and Phi(mu). Their limits are order statistics, which each miss with at most half the error
-    whatever the distribution, ties included. With mu = 0 it is the median of the values'
-    own distribution, with mu = inf anything; nor do too few values leave a limit.
+    With m such a median, ``x >= m`` has a chance of at least 1/2 there, hence of at least
+    Phi(-mu) here, and so has ``x <= m`` (Dong, Roth and Su, 2019): m lies between the quantiles
+    here at Phi(-mu) and Phi(mu). Their limits are order statistics, each of which misses with at
+    most half the error whatever the distribution, ties included. With mu = 0 the median is that
+    of the values' own distribution. For mu = inf there is no limit, nor from too few values.
     """
     ordered, error = np.sort(values), (1 - confidence) / 2
     rank = int(stats.binom.ppf(error, len(ordered), ndtr(-mu)))  # P(fewer are below) < error
