@@ -2,10 +2,14 @@
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 from rich.table import Table
 
 from unlearn_server.app import Options
@@ -15,6 +19,7 @@ from unlearn_server.experiment import Experiment, carry_out
 from unlearn_server.logs import configure_logs
 from unlearning.errors import UnlearningError
 from unlearning.readouts.result import ReadOut, ReadOuts
+from unlearning.readouts.run import Progress
 
 _REFUTED = 1
 _CANNOT = 2
@@ -102,10 +107,9 @@ def readouts(
         unlearn-server readouts pets --data-dir ./data --erase alice --erase bob
     """
     experiment = Experiment(model, subjects, shadows, pairs)
-    console = Console(stderr=True)
     try:
-        with console.status(f"{3 * shadows + 2 * pairs} models are trained"):
-            found = carry_out(data_dir, experiment)
+        with _progress() as progress:
+            found = carry_out(data_dir, experiment, progress)
     except (ServerError, UnlearningError) as error:
         click.echo(f"unlearn-server: {error}", err=True)
         sys.exit(_CANNOT)
@@ -114,6 +118,17 @@ def readouts(
     else:
         Console().print(_table(found))
     sys.exit(0 if found.passed else _REFUTED)
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """A bar on the terminal, gone once all models are trained; none elsewhere."""
+    console = Console(stderr=True)
+    columns = TextColumn("models"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    hidden = not console.is_terminal
+    with Bar(*columns, console=console, transient=True, disable=hidden) as bar:
+        task = bar.add_task("models", total=None)
+        yield lambda done, of: bar.update(task, completed=done, total=of)
 
 
 def _table(found: ReadOuts) -> Table:

@@ -20,7 +20,7 @@ from unlearning.information import InformationBound
 from unlearning.readouts.exact import ExactModel
 from unlearning.readouts.model import Samples
 from unlearning.readouts.result import ReadOuts
-from unlearning.readouts.run import read_out
+from unlearning.readouts.run import Progress, read_out, unwatched
 from unlearning.readouts.stored import StoredModel
 from unlearning.readouts.tangent import NewtonModel
 
@@ -40,7 +40,7 @@ class Experiment:
     pairs: int
 
 
-def carry_out(data_dir: Path, experiment: Experiment) -> ReadOuts:
+def carry_out(data_dir: Path, experiment: Experiment, progress: Progress = unwatched) -> ReadOuts:
     """Trains models on a copy of the rows, and attacks those that forgot.
 
     Raises:
@@ -54,12 +54,14 @@ def carry_out(data_dir: Path, experiment: Experiment) -> ReadOuts:
     keys = KeyRing.open(data_dir, create=False)
     database = Database.open(f"sqlite:///{file}")
     try:
-        return _carry_out(database, keys, experiment)
+        return _carry_out(database, keys, experiment, progress)
     finally:
         database.close()
 
 
-def _carry_out(database: Database, keys: KeyRing, experiment: Experiment) -> ReadOuts:
+def _carry_out(
+    database: Database, keys: KeyRing, experiment: Experiment, progress: Progress
+) -> ReadOuts:
     subjects = set(map(keys.hash_subject, experiment.subject_ids))
     parts, named = [], []
     with database.read() as conn:
@@ -75,7 +77,14 @@ def _carry_out(database: Database, keys: KeyRing, experiment: Experiment) -> Rea
     tested = Samples.of(held.labels, held.is_core, [erased], _test_rows(held, erased))
     under_test = _under_test(Workspaces(database), model, held)
     bound = _bound(under_test, tested, len(subjects))
-    return read_out(under_test, tested, bound, shadows=experiment.shadows, pairs=experiment.pairs)
+    return read_out(
+        under_test,
+        tested,
+        bound,
+        shadows=experiment.shadows,
+        pairs=experiment.pairs,
+        progress=progress,
+    )
 
 
 def _test_rows(held: rows.Rows, erased: NDArray[np.intp]) -> NDArray[np.intp]:
