@@ -99,7 +99,8 @@ class Key:
         return sha256(name.encode() + b"\n\x01" + self.raw)[:4]
 
     def verifier_key(self, name: str = ORIGIN) -> str:
-        return f"{name}+{self.note_id(name).hex()}+{b64(b'\x01' + self.raw)}"
+        material = b64(b"\x01" + self.raw)
+        return f"{name}+{self.note_id(name).hex()}+{material}"
 
     def note(self, text: str, name: str = ORIGIN) -> str:
         return f"{text}\n{self.signature_line(text, name)}"

@@ -85,8 +85,10 @@ def verify_consistency(
     Raises:
         VerificationError: it is not, as far as this proof shows.
     """
-    if first in (0, second):
-        consistent = not proof and first_root == (second_root if first else EMPTY_ROOT)
+    if first == second:
+        consistent = not proof and first_root == second_root
+    elif first == 0:  # every log begins with the empty one
+        consistent = not proof and first_root == EMPTY_ROOT
     else:
         consistent = _joins(first, second, proof, first_root, second_root)
     if not consistent:
