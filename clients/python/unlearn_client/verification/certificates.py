@@ -93,6 +93,7 @@ def verify(
     keyring = trusted or evidence.own_keys()
     if log and (keys_json := log.read("keys.json", MAX_KEYS_BYTES)):
         keyring = keyring.extended(keys_json)
+    keyring.check_common_owner()
     certificates = evidence.certificates(keyring)
     history = History(keyring, log, saved)
     reports = [_report(one, keyring, history, opening) for one in certificates]

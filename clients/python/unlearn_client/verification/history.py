@@ -33,12 +33,10 @@ class History:
         self._log = log
         self._seen: list[Checkpoint] = []
         self.saved = _signed(saved, keyring) if saved is not None else None
-        if self.saved:
-            self.admit(self.saved)
         self.current = _signed(_published(log), keyring) if log else None
-        if self.current:
-            self._check_rollback(self.current)
-            self.admit(self.current)
+        for known in (self.saved, self.current):
+            if known:
+                self.admit(known)
 
     @property
     def newest(self) -> Checkpoint | None:
@@ -55,6 +53,11 @@ class History:
             raise VerificationError(
                 f"it is in another log, {checkpoint.origin}, than {self._seen[0].origin}: "
                 "verify the certificates of one log at a time, each with its own --checkpoint"
+            )
+        if self.current and checkpoint.size > self.current.size:
+            raise VerificationError(
+                f"the log was rolled back, or its copy is old: it has {self.current.size} "
+                f"entries now, and had {checkpoint.size} before"
             )
         place = bisect(self._seen, checkpoint.size, key=lambda seen: seen.size)
         if place:
@@ -78,13 +81,6 @@ class History:
             raise VerificationError(
                 f"nothing shows that the {older.size} entries the log once had are the first "
                 f"of the {newer.size} it has later: give --log"
-            )
-
-    def _check_rollback(self, current: Checkpoint) -> None:
-        if self.saved and current.size < self.saved.size:
-            raise VerificationError(
-                f"the log was rolled back, or its copy is old: it has {current.size} entries, "
-                f"and had {self.saved.size} when its checkpoint was saved"
             )
 
 

@@ -82,7 +82,7 @@ class Keyring:
             VerificationError: none did, it was altered, or the key had handed over by then.
         """
         of_origin = [k for k in self.keys if k.origin in ("", checkpoint.origin)]
-        if not of_origin:
+        if self.keys and not of_origin:
             wanted = ", ".join(sorted({key.origin for key in self.keys}))
             raise VerificationError(
                 f"the checkpoint is of another log: {checkpoint.origin} instead of {wanted}"
@@ -105,9 +105,23 @@ class Keyring:
             VerificationError: the document is malformed, or holds an endorsement that is not.
         """
         listed = _Listing.read(keys_json)
-        chains = [chain for known in self.keys for chain in listed.after(known)]
-        unlisted = [known for known in self.keys if known.key not in listed.keys]
-        return Keyring(tuple(dict.fromkeys([*unlisted, *chains])), self.pinned)
+        keys = {known.key: known for known in self.keys if known.key not in listed.keys}
+        for known in sorted(self.keys, key=listed.place):
+            if known.key not in keys:  # else an earlier one endorsed it
+                keys |= {later.key: later for later in listed.after(known)}
+        return Keyring(tuple(keys.values()), self.pinned)
+
+    def check_common_owner(self) -> None:
+        """Keys that nobody vouched for must at least vouch for each other.
+
+        Raises:
+            VerificationError: there are several that were not endorsed.
+        """
+        if not self.pinned and sum(known.first == 0 for known in self.keys) > 1:
+            raise VerificationError(
+                "the certificates name several keys, none of which endorsed another: give "
+                "keys.json as --key, or --log, or verify them one at a time"
+            )
 
 
 def read_trusted(data: bytes) -> Keyring:
@@ -152,6 +166,10 @@ class _Listing:
         if not keys or len(set(keys)) != len(keys):
             raise VerificationError("keys.json lists no key, or one twice")
         return cls(origin, keys, [row.get("endorsement") for row in rows])
+
+    def place(self, known: LogKey) -> int:
+        """Where the key is listed; behind all others if it is not."""
+        return self.keys.index(known.key) if known.key in self.keys else len(self.keys)
 
     def after(self, known: LogKey) -> Iterator[LogKey]:
         """The key, if it is listed, and those that follow from it."""
