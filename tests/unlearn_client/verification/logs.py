@@ -249,6 +249,9 @@ class SignedLog:
         text = f"{self.origin}\n{size}\n{b64(mth(self.leaves[:size]))}\n"
         return (key or self.key).note(text, self.origin).encode()
 
+    def payload(self, index: int) -> bytes:
+        return b64decode(self.envelopes[index]["payload"])
+
     def dsse(self, index: int) -> bytes:
         return json.dumps(self.envelopes[index]).encode()
 

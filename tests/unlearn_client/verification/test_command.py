@@ -51,7 +51,7 @@ def test_three_lists_for_people(files, key):
     assert "holds exactly this certificate at index 3" in proven
     assert f"by the key {LOG.key.fingerprint} (which you trust)" in proven
     assert "Erased 1 sample of 3 subjects named; 57 remain" in claimed
-    assert "Method EXACT" in claimed
+    assert 'Method EXACT {"ridge": 1}' in claimed
     assert "on time" in claimed
     assert "copies that others made" in not_covered
 
@@ -68,7 +68,7 @@ def test_documents_for_programs(files, key):
     assert found["verified"]
     assert found["key"] == {"sha256": LOG.key.fingerprint, "pinned": True}
     assert found["statement"] == statement(3)
-    assert {"what": "Method", "words": "EXACT"} in found["claimed"]
+    assert {"what": "Completed", "words": "2026-01-01 00:00 UTC, on time"} in found["claimed"]
     assert found["files"] == [str(path) for path in files]
 
 

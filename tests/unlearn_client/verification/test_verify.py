@@ -94,7 +94,7 @@ def test_claims_are_told_in_words_that_round_nothing_down():
     assert "at most 0.1000001 nats; the best attack is right 62.34501 %" in claims["What is left"]
     assert claims["Completed"].endswith("LATE")
     assert claims["Erased"] == "1 sample of 3 subjects named; 57 remain"
-    assert claims["Against who kept the release before"].startswith("no bound")
+    assert claims["Differencing"].startswith("no bound against who kept the release before")
 
 
 def test_on_time_is_until_the_due_time():

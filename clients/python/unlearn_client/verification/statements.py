@@ -4,6 +4,7 @@ All of it is the claim of the key's owner. Members that are not known here are i
 as in-toto demands; ``document`` keeps them.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -107,12 +108,12 @@ def _claims(members: Members) -> Iterator[tuple[str, str]]:
         else "none named",
     )
     yield "Erased", _counts(members)
-    yield "Method", members.text("predicate.method.name")
+    yield "Method", _method(members)
     yield from _times(members)
     yield "Release", _release(members)
     yield from _solve(members)
     yield "What is left", _bound(members)
-    yield "Against who kept the release before", _differencing(members)
+    yield "Differencing", _differencing(members)
     for assumption in members.texts("predicate.bound.assumptions"):
         yield "Assuming", assumption
     for step in members.texts("predicate.destruction"):
@@ -127,6 +128,14 @@ def _counts(members: Members) -> str:
     subjects = members.get("predicate.commitments.subjects.count")
     about = f" of {_many(subjects, 'subject')} named" if type(subjects) is int else ""
     return f"{_many(erased, 'sample')}{about}; {remaining} remain"
+
+
+def _method(members: Members) -> str:
+    name, parameters = (
+        members.text("predicate.method.name"),
+        members.get("predicate.method.parameters"),
+    )
+    return f"{name} {json.dumps(parameters)}" if parameters else name
 
 
 def _times(members: Members) -> Iterator[tuple[str, str]]:
@@ -191,7 +200,9 @@ def _differencing(members: Members) -> str:
     mu = members.number("predicate.bound.differencingGaussianDp")
     cohort = members.count("predicate.bound.cohort")
     bound = "no bound" if isinf(mu) else f"{_plain(mu)}-Gaussian differential privacy"
-    return f"{bound}; the two releases differ by {_many(cohort, 'subject')}"
+    return (
+        f"{bound} against who kept the release before; the two differ by {_many(cohort, 'subject')}"
+    )
 
 
 def _software(members: Members) -> str:
