@@ -1,8 +1,10 @@
 """A log that shows two histories, or takes entries back, is caught by a checkpoint kept."""
 
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from time import sleep
 
 import pytest
 
@@ -168,6 +170,10 @@ class Website(BaseHTTPRequestHandler):
             self._answer(500, b"")
         elif place == "file":
             self._answer(302, b"", Location=f"file://{self.folder}/{path}")
+        elif place == "endless":
+            self._pour(bytes(2**16), pause=0)
+        elif place == "trickle":
+            self._pour(b"x", pause=0.05)
         elif place == "cut":
             self._answer(200, b"x", length=1000)
         else:
@@ -180,6 +186,14 @@ class Website(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
+
+    def _pour(self, piece: bytes, pause: float) -> None:
+        self.send_response(200)
+        self.end_headers()
+        with suppress(OSError):  # the other side has had enough
+            while True:
+                self.wfile.write(piece)
+                sleep(pause)
 
     def log_message(self, *_: object) -> None:
         pass
@@ -217,8 +231,14 @@ def test_a_website_that_is_no_log(website, place, reason):
 
 
 def test_an_answer_is_not_read_further_than_it_may_be_long(website):
-    with pytest.raises(VerificationError, match="larger than 96 bytes"):
-        open_log(f"{website}/big", 5).consistency_proof(1, 3)
+    for place in ("big", "endless"):
+        with pytest.raises(VerificationError, match="larger than 96 bytes"):
+            open_log(f"{website}/{place}", 5).consistency_proof(1, 3)
+
+
+def test_an_answer_that_trickles_is_given_up(website):
+    with pytest.raises(VerificationError, match="takes too long"):
+        open_log(f"{website}/trickle", 0.3).consistency_proof(1, 3)
 
 
 def test_an_answer_that_breaks_off_is_no_log(website):

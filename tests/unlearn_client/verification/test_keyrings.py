@@ -139,6 +139,9 @@ def endorsed(by: Key, **said) -> dict:
         "endorsed as another key": lambda keys: keys[1].update(
             endorsement=endorsed(FIRST, nextKey=THIRD.pem)
         ),
+        "endorsed in another key's name": lambda keys: keys[1].update(
+            endorsement=endorsed(FIRST, previousKey=THIRD.pem)
+        ),
         "endorsed by a statement of another kind": lambda keys: keys[1].update(
             endorsement=endorsed(FIRST, kind="urn:unlearn:erasure:v1")
         ),
@@ -152,7 +155,10 @@ def endorsed(by: Key, **said) -> dict:
         "a verifier key of another log": lambda keys: keys[0].update(
             verifierKey=FIRST.verifier_key("other.example/log")
         ),
-        "a key twice": lambda keys: keys.append(keys[0]),
+        "a key twice": lambda keys: keys.append(
+            keys[0]
+            | {"endorsement": endorsed(THIRD, previousKey=THIRD.pem, nextKey=FIRST.pem, index=9)}
+        ),
         "no key": lambda keys: keys.clear(),
     }.items(),
     ids=lambda item: item[0],
@@ -167,7 +173,7 @@ def test_a_keys_json_of_another_log_extends_nothing(tmp_path):
     LOG.publish(tmp_path)
     (tmp_path / "keys.json").write_bytes(other.keys_json())
     trusted, log = read_trusted(FIRST.verifier_key().encode()), open_log(str(tmp_path), 5)
-    with pytest.raises(VerificationError, match="of another log"):
+    with pytest.raises(VerificationError, match=r"keys.json is of another log"):
         verify(LOG.files(2), trusted, log)
 
 

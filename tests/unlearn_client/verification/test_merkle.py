@@ -157,6 +157,41 @@ def test_a_history_that_was_changed_is_refused(second, data):
         )
 
 
+X = b"x" * 32
+FOUR, EIGHT = LEAVES[:4], LEAVES
+
+
+@pytest.mark.parametrize(
+    ("size", "proof", "root"),
+    {
+        "too short for its size": (8, audit_path(0, FOUR), mth(FOUR)),
+        "too long for its size": (4, audit_path(0, EIGHT), mth(EIGHT)),
+        "a node above the root": (4, [*audit_path(0, FOUR), X], node_hash(X, mth(FOUR))),
+    }.values(),
+)
+def test_an_inclusion_proof_leads_to_the_root_in_as_many_steps_as_the_size_says(size, proof, root):
+    with pytest.raises(VerificationError):
+        verify_inclusion(leaf_hash(LEAVES[0]), 0, size, proof, root)
+
+
+@pytest.mark.parametrize(
+    ("second", "proof", "roots"),
+    {
+        "too short for its size": (16, consistency(6, EIGHT), (mth(EIGHT[:6]), mth(EIGHT))),
+        "nodes above the roots": (
+            4,
+            [*consistency(3, FOUR), X],
+            (node_hash(X, mth(FOUR[:3])), node_hash(X, mth(FOUR))),
+        ),
+    }.values(),
+)
+def test_a_consistency_proof_leads_to_the_roots_in_as_many_steps_as_the_size_says(
+    second, proof, roots
+):
+    with pytest.raises(VerificationError):
+        verify_consistency(6 if second == 16 else 3, second, proof, *roots)
+
+
 def test_every_log_begins_empty_and_no_other_root_is_that_of_an_empty_one():
     verify_consistency(0, 8, [], EMPTY_ROOT, bytes(32))
     verify_consistency(0, 0, [], EMPTY_ROOT, EMPTY_ROOT)

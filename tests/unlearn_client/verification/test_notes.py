@@ -63,6 +63,18 @@ def test_a_signature_under_another_name_is_not_the_logs():
     assert not read_checkpoint(note.encode()).signed_by(PublicKey(KEY.raw))
 
 
+def test_a_signature_under_another_name_is_not_the_logs_whatever_its_id():
+    signature = KEY.note_id(ORIGIN) + KEY.private.sign(TEXT.encode())
+    note = f"{TEXT}\n— other.example {b64(signature)}\n"
+    assert not read_checkpoint(note.encode()).signed_by(PublicKey(KEY.raw))
+
+
+@pytest.mark.parametrize("der", [KEY.der + b"x", KEY.der[:-1], b"x" + KEY.der[1:], b""])
+def test_what_is_no_key_in_der(der):
+    with pytest.raises(VerificationError):
+        PublicKey.from_der(der)
+
+
 @pytest.mark.parametrize("old", ["7", ROOT, ORIGIN])
 def test_an_altered_checkpoint_is_refused_even_if_another_signature_fits(old):
     new = {"7": "8", ROOT: b64(b"\1" * 32), ORIGIN: ORIGIN}[old]
@@ -89,10 +101,10 @@ GOOD = KEY.note(TEXT)
         "no signature line": TEXT + "\n",
         "no newline at the end": GOOD[:-1],
         "carriage returns": GOOD.replace("\n", "\r\n"),
-        "a tab": GOOD.replace(ORIGIN, "a\tb"),
-        "a null": GOOD.replace(ORIGIN, "a\0b"),
-        "an escape sequence": GOOD.replace(ORIGIN, "\x1b[2J"),
-        "an origin that turns the text around": GOOD.replace(ORIGIN, "a\u202eb"),
+        "a tab": GOOD.replace(f"{ROOT}\n", f"{ROOT}\nan\textension\n"),
+        "a null": GOOD.replace(f"{ROOT}\n", f"{ROOT}\n\0\n"),
+        "an escape sequence": GOOD.replace(ORIGIN, "\x1b[2J", 1),
+        "an origin that turns the text around": GOOD.replace(ORIGIN, "a\u202eb", 1),
         "no origin": GOOD.replace(f"{ORIGIN}\n7", "\n7"),
         "two lines": GOOD.replace(f"7\n{ROOT}", "7"),
         "an empty extension line": GOOD.replace(f"{ROOT}\n", f"{ROOT}\n\n"),

@@ -106,8 +106,8 @@ class Keyring:
         """
         listed = _Listing.read(keys_json)
         keys = {known.key: known for known in self.keys if known.key not in listed.keys}
-        for known in sorted(self.keys, key=listed.place):
-            if known.key not in keys:  # else an earlier one endorsed it
+        for known in self.keys:
+            if known.key not in keys:  # else one before endorsed it; one after overwrites it
                 keys |= {later.key: later for later in listed.after(known)}
         return Keyring(tuple(keys.values()), self.pinned)
 
@@ -166,10 +166,6 @@ class _Listing:
         if not keys or len(set(keys)) != len(keys):
             raise VerificationError("keys.json lists no key, or one twice")
         return cls(origin, keys, [row.get("endorsement") for row in rows])
-
-    def place(self, known: LogKey) -> int:
-        """Where the key is listed; behind all others if it is not."""
-        return self.keys.index(known.key) if known.key in self.keys else len(self.keys)
 
     def after(self, known: LogKey) -> Iterator[LogKey]:
         """The key, if it is listed, and those that follow from it."""
