@@ -12,8 +12,13 @@ install: .venv/.installed
 demo: install
 	$(PY) clients/demo
 
-test: install
+test: .venv/.foreign
 	$(PY) -m pytest
+
+.venv/.foreign: .venv/.installed $(wildcard tests/foreign/*.json tests/foreign/*.go)
+	.venv/bin/pip install --quiet --constraint constraints.txt --editable '.[foreign]'
+	$(PY) -m tests.foreign.install
+	touch $@
 
 lint: install
 	.venv/bin/ruff check .

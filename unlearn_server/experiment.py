@@ -11,16 +11,17 @@ from numpy.typing import NDArray
 
 from unlearn_server import rows
 from unlearn_server.domain import Model
-from unlearn_server.errors import Reason, ServiceError, StartupError
+from unlearn_server.errors import Reason, ServiceError
 from unlearn_server.keys import KeyRing
 from unlearn_server.ledger import models, samples
-from unlearn_server.ledger.database import DATABASE_FILE, Database
+from unlearn_server.ledger.database import Database
+from unlearn_server.offline import opened
 from unlearn_server.workspace import Workspaces
 from unlearning.information import InformationBound
 from unlearning.readouts.exact import ExactModel
 from unlearning.readouts.model import Samples
 from unlearning.readouts.result import ReadOuts
-from unlearning.readouts.run import read_out
+from unlearning.readouts.run import Progress, read_out, unwatched
 from unlearning.readouts.stored import StoredModel
 from unlearning.readouts.tangent import NewtonModel
 
@@ -40,7 +41,7 @@ class Experiment:
     pairs: int
 
 
-def carry_out(data_dir: Path, experiment: Experiment) -> ReadOuts:
+def carry_out(data_dir: Path, experiment: Experiment, progress: Progress = unwatched) -> ReadOuts:
     """Trains models on a copy of the rows, and attacks those that forgot.
 
     Raises:
@@ -48,18 +49,13 @@ def carry_out(data_dir: Path, experiment: Experiment) -> ReadOuts:
         ServiceError: MODEL_NOT_FOUND; EMPTY_SELECTION if no row is of these subjects.
         InvalidInputError: if too few rows are left to compare.
     """
-    file = data_dir / DATABASE_FILE
-    if not file.exists():
-        raise StartupError("--data-dir: holds no database; name that of a server")
-    keys = KeyRing.open(data_dir, create=False)
-    database = Database.open(f"sqlite:///{file}")
-    try:
-        return _carry_out(database, keys, experiment)
-    finally:
-        database.close()
+    with opened(data_dir) as (database, keys):
+        return _carry_out(database, keys, experiment, progress)
 
 
-def _carry_out(database: Database, keys: KeyRing, experiment: Experiment) -> ReadOuts:
+def _carry_out(
+    database: Database, keys: KeyRing, experiment: Experiment, progress: Progress
+) -> ReadOuts:
     subjects = set(map(keys.hash_subject, experiment.subject_ids))
     parts, named = [], []
     with database.read() as conn:
@@ -75,7 +71,14 @@ def _carry_out(database: Database, keys: KeyRing, experiment: Experiment) -> Rea
     tested = Samples.of(held.labels, held.is_core, [erased], _test_rows(held, erased))
     under_test = _under_test(Workspaces(database), model, held)
     bound = _bound(under_test, tested, len(subjects))
-    return read_out(under_test, tested, bound, shadows=experiment.shadows, pairs=experiment.pairs)
+    return read_out(
+        under_test,
+        tested,
+        bound,
+        shadows=experiment.shadows,
+        pairs=experiment.pairs,
+        progress=progress,
+    )
 
 
 def _test_rows(held: rows.Rows, erased: NDArray[np.intp]) -> NDArray[np.intp]:

@@ -30,6 +30,9 @@ _LEAST_GAIN = 0.5
 
 _Floats = NDArray[np.float64]
 
+Measure = Callable[[_Floats, _Floats], tuple[float, float]]
+"""Of x and b - H x: how far off x is, and how far it may be."""
+
 Progress = Callable[[int, float], None]
 """Told the iteration and the residual relative to the first one."""
 
@@ -67,14 +70,12 @@ class Solution:
 
     Attributes:
         value: x, shape (p,).
-        residual: b - H x in float64, shape (p,).
-        residual_norm: its norm.
+        distance: how far off it is, as measured.
         iterations: depends on the path, for the operator's eyes only.
     """
 
     value: _Floats
-    residual: _Floats
-    residual_norm: float
+    distance: float
     iterations: int
 
 
@@ -91,19 +92,20 @@ def solve(
     precise: Operator,
     b: _Floats,
     start: _Floats,
-    tolerance: Callable[[_Floats], float],
+    measure: Measure,
     preconditioner: Preconditioner | None = None,
     progress: Progress = ignore,
     stop: Stop = go_on,
 ) -> Solution:
-    """Solves H x = b to ||b - H x|| <= tolerance(x), measured in float64.
+    """Solves H x = b until x is as near as it need be, by a residual in float64.
 
     Args:
         fast: H in the arithmetic to iterate in.
         precise: H in float64.
         b: shape (p,).
         start: a guess of x, shape (p,); left as it is.
-        tolerance: of the residual norm, given where x stands.
+        measure: says so. What it takes for the distance must scale with the residual, and be
+            finite where that is.
         preconditioner: as ``fast`` is, of no consequence but for time.
         progress: told how it goes.
         stop: may raise.
@@ -112,23 +114,24 @@ def solve(
         NotSolvableError: if the residual does not get there.
     """
     x, r = start, b - precise.times(start)
-    norm = _norm(r)
-    if not np.isfinite(norm):
+    if not np.isfinite(r).all():
         raise NotSolvableError("the residual is not finite")
-    run = _Run(fast, preconditioner or Identity(), norm, progress, stop)
-    while norm > (goal := tolerance(x)):
+    run = _Run(fast, preconditioner or Identity(), _norm(r), progress, stop)
+    distance, goal = measure(x, r)
+    while distance > goal:
         if run.iterations >= MOST_ITERATIONS:
-            raise _not_solvable(norm, goal, f"{run.iterations} iterations did not suffice")
-        step = x + run.correction(r, norm, max(_GAIN * norm, goal / 2))
+            raise _not_solvable(distance, goal, f"{run.iterations} iterations did not suffice")
+        step = x + run.correction(r, max(_GAIN, goal / (2 * distance)))
         residual = b - precise.times(step)
-        gained = _norm(residual) <= max(_LEAST_GAIN * norm, goal)
+        reached, goal_there = measure(step, residual)
+        gained = reached <= max(_LEAST_GAIN * distance, goal_there)
         if not gained and run.operator is precise:
-            raise _not_solvable(norm, goal, "it no longer gets smaller")
+            raise _not_solvable(distance, goal, "it no longer gets smaller")
         if gained:
-            x, r, norm = step, residual, _norm(residual)
+            x, r, distance, goal = step, residual, reached, goal_there
         else:
             run.operator = precise
-    return Solution(x, r, norm, run.iterations)
+    return Solution(x, distance, run.iterations)
 
 
 class _Run:
@@ -154,9 +157,10 @@ class _Run:
         self._stop = stop
         self.iterations = 0
 
-    def correction(self, r: _Floats, norm: float, goal: float) -> _Floats:
-        """About H^-1 r: runs until the recursive residual's norm is at most ``goal``."""
-        d, r = np.zeros_like(r), r.copy()
+    def correction(self, r: _Floats, gain: float) -> _Floats:
+        """About H^-1 r: runs until the recursive residual is ``gain`` times as large as r."""
+        d, r, norm = np.zeros_like(r), r.copy(), _norm(r)
+        goal = gain * norm
         z = self._preconditioner.solve(r)
         p, rz = z.copy(), float(r @ z)
         last = min(self.iterations + _LONGEST_RUN, MOST_ITERATIONS)

@@ -7,6 +7,7 @@ CVPR 2021.) J depends on the core and on the sample alone, so it is what psi is 
 FEATURES model: fixed, while w is all that user data touches.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -35,6 +36,13 @@ class Jacobian(Protocol):
 
     def rmatvec(self, u: Floats) -> Floats:
         """J' u, shape (p,), for u of shape (n, C)."""
+        ...
+
+    def mean_kernel(self, stop: Callable[[], None]) -> Floats | None:
+        """About Kbar, Kbar_ij = mean_c J_ic J_jc', shape (n, n); None where that takes too much.
+
+        ``stop`` is called now and then, and may raise.
+        """
         ...
 
 

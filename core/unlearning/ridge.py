@@ -7,6 +7,7 @@ H >= lam I, so that || w - w* || = || H^-1 g || <= ||g|| / lam: the gradient, re
 from the data in float64, certifies any weights, however they were found.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
@@ -17,6 +18,7 @@ from unlearning.linearized import Jacobian, Linearization
 from unlearning.objective import Objective
 from unlearning.rounding import SolveReport
 from unlearning.system import NORM_SLACK
+from unlearning.tangent_kernel import Kernel
 
 _Floats = NDArray[np.float64]
 
@@ -73,6 +75,11 @@ class RidgeProblem:
         fast, precise = (network.jacobian(psi, double=double) for double in (False, True))
         return cls(Hessian(fast, ridge), Hessian(precise, ridge), targets)
 
+    def kernels(self) -> tuple[Kernel, Kernel]:
+        """K + lam I of these rows, in float32 and in float64."""
+        fast, precise = (Kernel(H.jacobian, H.ridge) for H in (self.fast, self.precise))
+        return fast, precise
+
     def moments(self) -> _Floats:
         """J't, shape (p,)."""
         return self.precise.jacobian.rmatvec(self.targets)
@@ -106,6 +113,7 @@ class Solution:
         is_cold: whether w is a function of the rows held alone. If not, it still carries
             what earlier solves left of rows erased since: mu_k accumulate.
         steps: iterations; depends on the path, for the operator's eyes only.
+        coefficients: a of w = J'a, shape (C,), of each row by its digest.
     """
 
     weights: _Floats
@@ -113,6 +121,7 @@ class Solution:
     gradient_norm: float
     is_cold: bool
     steps: int
+    coefficients: Mapping[bytes, _Floats]
 
     def report(self, objective: Objective, solver: str = "conjugate-gradient") -> SolveReport:
         """What the gradient proves, given that lam bounds the curvature from below."""

@@ -117,8 +117,8 @@ def page(here: Machine, runs: list[Run], after_zero: dict[float, float]) -> str:
             f"- Attacks learn from {first.shadows} worlds and are tried in {first.pairs}. Without "
             "noise each world retains the CORE rows and a random half of the users'; a world's "
             "two releases are of the same rows.",
-            "- Errors are permitted within the Clopper-Pearson interval of retraining's; "
-            "distances and relearn steps of a model without noise must be retraining's exactly.",
+            "- Errors, verdicts, distances and relearn steps of a model without noise must be "
+            "retraining's exactly.",
             "- Controls are held against the claim that exact forgetting makes, to show that "
             "these experiments can fail.",
             "",

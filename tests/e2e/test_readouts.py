@@ -1,8 +1,10 @@
 """The command that tries to refute a model's forgetting, beside the server whose model it is."""
 
 import json
+import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +16,19 @@ from unlearn.v1.model_pb2 import Features, Sample, UserWeights
 LITTLE = ["--shadows", "8", "--pairs", "16"]
 
 
+def command(data_dir: Path, *words: str) -> list[str]:
+    program = Path(sys.executable).with_name("unlearn-server")
+    return [str(program), "readouts", *words, "--data-dir", str(data_dir)]
+
+
 def readouts(data_dir: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [str(Path(sys.executable).with_name("unlearn-server")), "readouts", *words]
-    return subprocess.run(
-        [*command, "--data-dir", str(data_dir)], capture_output=True, text=True, check=False
-    )
+    return subprocess.run(command(data_dir, *words), capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
 def pets(server: Any) -> str:
     rng = np.random.default_rng(0)
-    for model_id, noise in (("plain", 0.0), ("noisy", 0.001)):
+    for model_id, noise in (("plain", 0.0), ("noisy", 0.5)):
         server.client.create_model(
             model_id, "features:3", ["cat", "dog"], user_weights=UserWeights(noise_scale=noise)
         )
@@ -67,6 +71,22 @@ def test_the_table_is_for_people(server: Any, pets: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 erased" in done.stdout
     assert "WITHIN" in done.stdout
+    assert not done.stderr
+
+
+def test_a_terminal_shows_how_many_models_are_done(server: Any, pets: str) -> None:
+    terminal, theirs = os.openpty()
+    words = command(server.data_dir, pets, "--erase", "p1", *LITTLE)
+    env = {**os.environ, "TERM": "xterm"}
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=theirs, env=env) as running:
+        os.close(theirs)
+        shown = b""
+        with suppress(OSError):  # once nobody has the other end
+            while part := os.read(terminal, 4096):
+                shown += part
+    os.close(terminal)
+    assert running.returncode == 0
+    assert b"60/60" in shown
 
 
 def test_what_cannot_be_tried_says_why(server: Any, pets: str, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A linearised network whose Jacobian is small enough to be written out."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,10 @@ class DenseJacobian:
         flat = self.J.reshape(-1, self.parameters)
         return (flat.T @ u.astype(self.J.dtype).ravel()).astype(np.float64)
 
+    def mean_kernel(self, stop: Callable[[], None]) -> Floats:
+        stop()
+        return np.einsum("icp,jcp->ij", self.J, self.J, dtype=np.float64) / self.outputs
+
 
 class DenseNetwork:
     """J_ic = T_c psi_i for constant T (C, p, d); remembers whose Jacobians were asked for."""
@@ -38,9 +43,6 @@ class DenseNetwork:
         self.asked.append(psi)
         J = np.einsum("cpd,nd->ncp", self.T, psi * self._step, optimize=True)
         return DenseJacobian(J if double else J.astype(np.float32))
-
-    def layers(self) -> object:
-        return None
 
 
 def network(objective: Objective, parameters: int, seed: int, shared: float = 0.5) -> DenseNetwork:

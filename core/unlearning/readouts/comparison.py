@@ -1,19 +1,19 @@
-"""The model that forgot beside one retrained without the samples, on the data as they are.
+"""Models that forgot beside ones retrained without the samples, on the data as they are.
 
 The read-outs of Golatkar et al. (CVPR 2021, section 5): errors, the entropy attack's verdicts,
-activation distances and relearn time. Retraining leaves each an interval: for a share of
-samples the hull of its Clopper-Pearson intervals over several retrainings, else where one more
-retraining would fall. Without noise all retrainings are the same, and distances and relearn
-time must be so exactly.
+activation distances and relearn time. Samples of one release share its noise, so only releases
+are independent: of each a read-out is one number, and the median over releases that forgot must
+lie where retrained ones and the bound let it. Without noise all releases are the same, and must
+be retraining's exactly.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unlearning.readouts.entropy import Threshold, held_out, softmax_entropy
-from unlearning.readouts.intervals import Interval, clopper_pearson, prediction_interval
+from unlearning.readouts.intervals import median_interval
 from unlearning.readouts.model import Floats, Released, Samples
 from unlearning.readouts.relearning import Relearning
 from unlearning.readouts.result import ReadOut
@@ -26,6 +26,9 @@ Outputs = dict[str, Floats]
 
 Flags = dict[str, NDArray[np.bool_]]
 """A verdict on each of them."""
+
+Figures = dict[str, float]
+"""A release's read-outs by name."""
 
 
 def outputs(released: Released, samples: Samples) -> Outputs:
@@ -58,52 +61,40 @@ def distances(one: Outputs, other: Outputs) -> dict[str, float]:
     }
 
 
+def figures(
+    released: Outputs, reference: Outputs, samples: Samples, relearning: Relearning
+) -> Figures:
+    """Of a release; distances are from a retrained one that is not compared itself."""
+    parts = {
+        "error": _shares(errors(released, samples)),
+        "called trained on": _shares(called_members(released)),
+        "activation distance": distances(released, reference),
+    }
+    return {
+        **{
+            f"{name}, {part}": value for name, each in parts.items() for part, value in each.items()
+        },
+        "relearn steps": relearning.steps(released["erased"]),
+    }
+
+
 def compare(
-    samples: Samples,
-    unlearned: Outputs,
-    retrained: Sequence[Outputs],
-    relearning: Relearning,
-    mu: float,
-    confidence: float,
+    unlearned: Sequence[Figures], retrained: Sequence[Figures], mu: float, confidence: float
 ) -> tuple[ReadOut, ...]:
-    """All read-outs, from at least three retrainings; ``confidence`` is that of each interval."""
+    """All read-outs, of independent releases; ``confidence`` is that of each.
 
-    def shares(name: str, flags: Callable[[Outputs], Flags]) -> list[ReadOut]:
-        ours, theirs = flags(unlearned), [flags(one) for one in retrained]
-        return [
-            ReadOut(
-                f"{name}, {part}",
-                Interval.point(float(ours[part].mean())),
-                _hull([one[part] for one in theirs], confidence),
-            )
-            for part in samples.parts
-        ]
-
-    def number(name: str, ours: float, theirs: Sequence[float]) -> ReadOut:
-        return ReadOut(name, Interval.point(ours), prediction_interval(theirs, confidence, mu))
-
-    first, *others = retrained
-    apart, others_apart = distances(unlearned, first), [distances(one, first) for one in others]
-    return (
-        *shares("error", lambda one: errors(one, samples)),
-        *shares("called trained on", called_members),
-        *(
-            number(f"activation distance, {part}", apart[part], [one[part] for one in others_apart])
-            for part in samples.parts
-        ),
-        number(
-            "relearn steps",
-            relearning.steps(unlearned["erased"]),
-            [relearning.steps(one["erased"]) for one in retrained],
-        ),
+    Both intervals of a read-out have half its error.
+    """
+    each = (1 + confidence) / 2
+    return tuple(
+        ReadOut(
+            name,
+            median_interval([one[name] for one in unlearned], each, 0.0),
+            median_interval([one[name] for one in retrained], each, mu),
+        )
+        for name in retrained[0]
     )
 
 
-def _hull(flags: Sequence[NDArray[np.bool_]], confidence: float) -> Interval:
-    """Around the shares of flags that are set, in samples of the same size."""
-    each = [clopper_pearson(int(one.sum()), len(one), confidence) for one in flags]
-    return Interval(
-        min(one.low for one in each),
-        float(np.mean([one.value for one in each])),
-        max(one.high for one in each),
-    )
+def _shares(flags: Flags) -> dict[str, float]:
+    return {part: float(each.mean()) for part, each in flags.items()}

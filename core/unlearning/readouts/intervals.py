@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf, isfinite, sqrt
+from math import inf
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+from scipy.special import ndtr
 
 
 @dataclass(frozen=True)
@@ -30,17 +31,19 @@ def clopper_pearson(successes: int, trials: int, confidence: float) -> Interval:
     return Interval(float(limits.low), successes / trials, float(limits.high))
 
 
-def prediction_interval(values: Sequence[float], confidence: float, mu: float) -> Interval:
-    """Where one more Gaussian value falls, if it is shifted by at most mu standard deviations.
+def median_interval(values: Sequence[float], confidence: float, mu: float) -> Interval:
+    """Where a median may lie of what is mu-GDP from what these values were drawn from.
 
-    That is as far as a mu-GDP release can shift a read-out that is linear in the weights.
-    Equal values leave no room at all; mu = inf leaves all of it.
+    With m such a median, ``x >= m`` has a chance of at least 1/2 there, hence of at least
+    Phi(-mu) here, and so has ``x <= m`` (Dong, Roth and Su, 2019): m lies between the quantiles
+    here at Phi(-mu) and Phi(mu). Their limits are order statistics, each of which misses with at
+    most half the error whatever the distribution, ties included. With mu = 0 the median is that
+    of the values' own distribution. For mu = inf there is no limit, nor from too few values.
     """
-    n, mean = len(values), float(np.mean(values))
-    spread = float(np.std(values, ddof=1))
-    t = float(stats.t.ppf((1 + confidence) / 2, n - 1))
-    reach = spread * (t * sqrt(1 + 1 / n) + mu) if isfinite(mu) else inf
-    return Interval(mean - reach, mean, mean + reach)
+    ordered, error = np.sort(values), (1 - confidence) / 2
+    rank = int(stats.binom.ppf(error, len(ordered), ndtr(-mu)))  # P(fewer are below) < error
+    low, high = (float(ordered[rank - 1]), float(ordered[-rank])) if rank else (-inf, inf)
+    return Interval(low, float(np.median(ordered)), high)
 
 
 @dataclass(frozen=True)

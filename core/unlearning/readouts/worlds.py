@@ -7,7 +7,7 @@ a distribution: then each world keeps the CORE rows and a random half of the use
 holds for each draw holds for all of them together, since the draw's outcome would only help.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -52,14 +52,21 @@ class Laboratory:
         model: what is under test.
         samples: and on what.
         random: where all randomness comes from.
+        progress: is told how many releases were made.
     """
 
     def __init__(
-        self, model: ModelUnderTest, samples: Samples, random: np.random.Generator
+        self,
+        model: ModelUnderTest,
+        samples: Samples,
+        random: np.random.Generator,
+        progress: Callable[[int], None],
     ) -> None:
         self._model = model
         self._samples = samples
         self._random = random
+        self._progress = progress
+        self._made = 0
 
     def shadows(self, worlds: int, *, known: bool) -> Shadows:
         """Three releases in each world, of retained rows that are known or drawn."""
@@ -83,11 +90,16 @@ class Laboratory:
 
     def train(self, rows: Rows) -> Released:
         """A release of a model of these rows, with noise of its own."""
-        return self._model.train(rows, self._seed())
+        return self._counted(self._model.train(rows, self._seed()))
 
     def unlearn(self, rows: Rows) -> Released:
         """A release of a model of these rows that was made to forget the erased ones."""
-        return self._model.unlearn(rows, self._samples.requests, self._seed())
+        return self._counted(self._model.unlearn(rows, self._samples.requests, self._seed()))
+
+    def _counted(self, released: Released) -> Released:
+        self._made += 1
+        self._progress(self._made)
+        return released
 
     def _worlds(self, worlds: int, known: bool) -> Iterator[Rows]:
         core, user = self._samples.core, self._samples.user

@@ -1,5 +1,7 @@
 """Intervals against exact sums over all outcomes, and simulation."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -8,7 +10,7 @@ from unlearning.readouts.intervals import (
     Interval,
     PairedTrials,
     clopper_pearson,
-    prediction_interval,
+    median_interval,
 )
 
 
@@ -67,21 +69,44 @@ def test_the_accuracy_of_dependent_pairs_is_covered(chances: list[float]) -> Non
     assert np.mean([one.low <= truth <= one.high for one in intervals]) > 0.88
 
 
-@pytest.mark.parametrize(("seen", "mu"), [(3, 0.0), (8, 0.0), (8, 1.5), (30, 1.5)])
-def test_one_more_value_falls_into_the_prediction_interval_though_it_is_shifted(
-    seen: int, mu: float
+THRESHOLDS = [[0.0, 0.7], [-0.2, 0.2], [-3.0, -0.6], [1.1, 2.0]]
+
+
+@pytest.mark.parametrize("thresholds", THRESHOLDS)
+@pytest.mark.parametrize("mu", [-0.6, 0.0, 0.6])
+@pytest.mark.parametrize("confidence", [0.9, 0.99])
+def test_each_limit_misses_a_median_of_what_is_as_near_no_more_often_than_half_the_error(
+    thresholds: list[float], mu: float, confidence: float
 ) -> None:
+    """Exact sums, for Gaussians mu apart that only show between which thresholds they fall."""
+    n = 30
+    edges = np.array([-np.inf, *thresholds, np.inf])
+    here, there = np.diff(stats.norm.cdf(edges)), np.diff(stats.norm.cdf(edges - mu))
+    medians = (there.cumsum() >= 0.5) & (there[::-1].cumsum()[::-1] >= 0.5)
+    above = below = 0.0
+    for low, middle in product(range(n + 1), repeat=2):
+        counts = [low, middle, n - low - middle]
+        if min(counts) < 0:
+            continue
+        interval = median_interval(np.repeat([0.0, 1.0, 2.0], counts), confidence, abs(mu))
+        chance = stats.multinomial.pmf(counts, n, here)
+        above += chance * (interval.low > medians.argmax())
+        below += chance * (interval.high < 2 - medians[::-1].argmax())
+    assert max(above, below) <= (1 - confidence) / 2
+
+
+def test_a_limit_is_no_further_than_it_must_be() -> None:
     rng = np.random.default_rng(1)
-    inside = 0
-    for _ in range(2000):
-        *values, new = rng.normal(5, 2, seen + 1)
-        interval = prediction_interval(values, 0.9, mu)
-        inside += interval.low <= new + 2 * mu <= interval.high
-    # 0.9 without a shift; where the spread is guessed from few, a shift is not fully allowed for.
-    assert inside / 2000 == pytest.approx(0.9, abs=0.02) if mu == 0 else inside / 2000 > 0.87
+    limits = [median_interval(rng.normal(size=64), 0.9, 0.5) for _ in range(4000)]
+    missed = [
+        np.mean([one.high < 0.5 for one in limits]),
+        np.mean([one.low > -0.5 for one in limits]),
+    ]
+    assert np.mean(missed) == pytest.approx(0.04, abs=0.01)
 
 
-def test_equal_values_leave_no_room_and_no_bound_leaves_all() -> None:
-    assert prediction_interval([0.1] * 3, 0.99, 2.0) == Interval.point(pytest.approx(0.1))
-    everything = prediction_interval([0.1] * 3, 0.99, float("inf"))
-    assert (everything.low, everything.high) == (-np.inf, np.inf)
+def test_equal_values_leave_no_room_and_no_bound_or_few_values_leave_all() -> None:
+    assert median_interval([0.1] * 12, 0.99, 0.0) == Interval.point(0.1)
+    for values, mu in (([0.1] * 12, np.inf), ([0.1] * 7, 0.0)):
+        everything = median_interval(values, 0.99, mu)
+        assert (everything.low, everything.high) == (-np.inf, np.inf)

@@ -149,6 +149,22 @@ def test_the_same_seed_gives_the_same_result(exact: ExactModel) -> None:
     assert first == again != other
 
 
+@pytest.mark.parametrize(("kind", "models"), [(ExactModel, 60), (Noisy, 186)])
+def test_progress_is_told_model_by_model(
+    exact: ExactModel, kind: type[ExactModel], models: int
+) -> None:
+    told: list[tuple[int, int]] = []
+    read_out(
+        turned(exact, kind),
+        samples(exact),
+        EXACT,
+        shadows=8,
+        pairs=16,
+        progress=lambda *so_far: told.append(so_far),
+    )
+    assert told == [(done, models) for done in range(1, models + 1)]
+
+
 def test_everybody_can_be_erased_where_core_rows_are_left(exact: ExactModel) -> None:
     everybody = replace(samples(exact), requests=(np.arange(20, 200),), user=np.arange(0))
     assert read_out(exact, everybody, EXACT, shadows=4, pairs=8).passed

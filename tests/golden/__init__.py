@@ -1,0 +1,1 @@
+"""Logs, certificates and proofs that verifiers are held against; see ``make``."""

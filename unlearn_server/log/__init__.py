@@ -1,0 +1,1 @@
+"""The transparency log's formats: what is signed, hashed and published, as pure functions."""
