@@ -30,9 +30,9 @@ def indices(log: str) -> list[int]:
 CERTIFICATES = [(log, index) for log in LOGS for index in indices(log)]
 
 
-def verified(log: str, index: int, **more) -> Verification:
-    trusted = read_trusted((GOLDEN / log / "keys.json").read_bytes())
-    verification = verify(certificate(log, index), trusted, **more)
+def verified(name: str, index: int, **more) -> Verification:
+    trusted = read_trusted((GOLDEN / name / "keys.json").read_bytes())
+    verification = verify(certificate(name, index), trusted, **more)
     assert verification.verified, verification
     return verification
 
