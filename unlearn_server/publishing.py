@@ -100,8 +100,8 @@ class Publisher:
                 self.publish()
             except Exception:
                 _log.exception("the log could not be published and will be tried again")
-            self._changes.wait(heard, _LOOK_AGAIN_SECONDS)
             self._stopping.wait(_PAUSE_SECONDS)
+            self._changes.wait(heard, _LOOK_AGAIN_SECONDS)
 
 
 def files(conn: Connection, head: Head, old: int) -> Iterator[tuple[str, Any]]:
