@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import structlog
@@ -27,10 +27,13 @@ from unlearn_server.ledger.log import Head, LoggedKey
 from unlearn_server.log import merkle, notes, tiles
 from unlearn_server.log.notes import SignatureType, VerifierKey
 from unlearn_server.signing import public_pem
+from unlearning import background
 
 CHECKPOINT = "checkpoint"
 
 _LOOK_AGAIN_SECONDS = 30.0
+_PAUSE_SECONDS = 0.2
+"""Between two publications: many erasures make one."""
 
 _log = structlog.get_logger(__name__)
 
@@ -44,7 +47,7 @@ class Publisher:
         self._directory = directory
         self._changes = changes
         self._published: int | None = None
-        self._stopping = False
+        self._stopping = Event()
         self._thread = Thread(target=self._run, name="publisher")
 
     def check(self) -> None:
@@ -71,7 +74,7 @@ class Publisher:
 
     def stop(self) -> None:
         """Publishes what there is, and returns."""
-        self._stopping = True
+        self._stopping.set()
         self._changes.ring()
         self._thread.join()
 
@@ -90,13 +93,15 @@ class Publisher:
         self._published = head.frontier.size
 
     def _run(self) -> None:
-        while not self._stopping:
+        background.give_way()
+        while not self._stopping.is_set():
             heard = self._changes.rings
             try:
                 self.publish()
             except Exception:
                 _log.exception("the log could not be published and will be tried again")
             self._changes.wait(heard, _LOOK_AGAIN_SECONDS)
+            self._stopping.wait(_PAUSE_SECONDS)
 
 
 def files(conn: Connection, head: Head, old: int) -> Iterator[tuple[str, Any]]:

@@ -6,6 +6,7 @@ The schema is documented in ``docs/certificate.md``. Nothing here names a person
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from math import isinf
 from typing import Any
 
@@ -14,6 +15,7 @@ from unlearn_server.domain import Erasure, Model, Outcome, Release
 from unlearn_server.ledger.log import Head
 from unlearning.commitment import description
 from unlearning.information import InformationBound
+from unlearning.objective import Objective
 from unlearning.rounding import SolveReport
 
 STATEMENT = "https://in-toto.io/Statement/v1"
@@ -85,10 +87,10 @@ def erasure(case: Case, log: Head, index: int) -> dict[str, Any]:
         "completeTime": rfc3339(case.complete_time),
         "model": {
             "name": f"models/{model.model_id}",
-            "digest": _model_digest(model),
+            "digest": _model_digest(model.objective),
             "core": {"name": model.core, "digest": model.objective.core_digest},
         },
-        "method": {"name": outcome.method.name, "parameters": model.objective.to_json()},
+        "method": {"name": outcome.method.name, "parameters": _parameters(model.objective)},
         "samples": {"erased": outcome.erased_samples, "remaining": case.remaining},
         "commitments": _commitments(case),
         "release": _release(case),
@@ -136,7 +138,7 @@ def _statement(
 def _subjects(case: Case) -> list[dict[str, Any]]:
     """What in-toto calls subjects: the model, and the release that came of it."""
     name = f"models/{case.model.model_id}"
-    subjects = [{"name": name, "digest": {"sha256": _model_digest(case.model)}}]
+    subjects = [{"name": name, "digest": {"sha256": _model_digest(case.model.objective)}}]
     if case.release and case.release.weights_commitment:
         digest = {"hmacSha256": case.release.weights_commitment.hex()}
         subjects.append({"name": f"{name}/releases/{case.release.number}", "digest": digest})
@@ -203,8 +205,17 @@ def _software() -> dict[str, Any]:
     return {"name": software.NAME, **vars(software.running())}
 
 
-def _model_digest(model: Model) -> str:
-    return description(model.objective).hex()
+# Many certificates of a batch are of one model, and describing it takes as long as signing.
+
+
+@lru_cache
+def _model_digest(objective: Objective) -> str:
+    return description(objective).hex()
+
+
+@lru_cache
+def _parameters(objective: Objective) -> dict[str, Any]:
+    return objective.to_json()
 
 
 def _number(value: float) -> float | str:
