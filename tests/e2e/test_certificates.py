@@ -12,6 +12,7 @@ from unlearn_client.verification import Log, Opening, open_log, read_trusted, ve
 from unlearn_client.verification.merkle import verify_consistency
 from unlearn_client.verification.notes import read_checkpoint
 from unlearn_server.app import Options, running
+from unlearn_server.cli import main as server_main
 
 SALT = bytes(range(32))
 
@@ -42,13 +43,17 @@ def erase(client: Client, selection, *models: str, method=Erasure.METHOD_UNSPECI
     return outcome.certificate
 
 
+def _is_current(client: Client, log: Log) -> bool:
+    return log.read("checkpoint", 9999) == client.get_checkpoint().note
+
+
 @pytest.fixture
 def log(ports, client, wait_until):
     """The log as published, once it holds all that is certified: it comes a little later."""
 
     def published() -> Log:
         log = open_log(f"http://localhost:{ports.metrics_port}/log", 10)
-        wait_until(lambda: log.read("checkpoint", 9999) == client.get_checkpoint().note)
+        wait_until(lambda: _is_current(client, log))
         return log
 
     return published
@@ -119,3 +124,32 @@ def test_the_command_fetches_and_verifies(ports, client, log, six, tmp_path):
     assert verified.exit_code == 0, verified.output
     assert run("verify", *fetched, *where, *who, "--subject", "bob").exit_code == 1
     assert (tmp_path / "kept").read_bytes() == client.get_checkpoint().note
+
+
+def test_a_key_that_was_changed_is_followed_from_the_one_before(tmp_path, six, wait_until):
+    data = tmp_path / "data"
+    names, evidence, keys = [], {}, []
+    for person in ("ada", "bob"):
+        with (
+            running(Options(data, "localhost:0", "localhost:0")) as ports,
+            Client(f"localhost:{ports.port}", timeout=60) as client,
+        ):
+            if not names:
+                client.create_model("m", "features:3", ["cat", "dog", "bird"])
+                client.add_samples("m", six)
+            names.append(erase(client, Selection.subjects([person]), "m"))
+            evidence = {name: files(client, name) for name in names}
+            keys.append(client.get_checkpoint().verifier_key)
+            log = open_log(f"http://localhost:{ports.metrics_port}/log", 10)
+            wait_until(lambda client=client, log=log: _is_current(client, log))
+            trusted = read_trusted(keys[0].encode())
+            for name in names:
+                assert verify(evidence[name], trusted, log).verified, name
+        if len(names) == 1:
+            rotated = CliRunner().invoke(
+                server_main, ["keys", "rotate", "--data-dir", str(data)], catch_exceptions=False
+            )
+            assert rotated.exit_code == 0, rotated.output
+    assert keys[0] != keys[1]
+    assert not verify(evidence[names[1]], read_trusted(keys[0].encode())).verified
+    assert verify(evidence[names[1]], read_trusted(keys[1].encode())).verified
