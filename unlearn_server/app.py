@@ -1,6 +1,5 @@
 """Builds the server's objects and runs them: the one place that knows them all."""
 
-import fcntl
 import os
 import signal
 import sys
@@ -28,24 +27,31 @@ from unlearn.v1 import (
     valuation_pb2,
     valuation_pb2_grpc,
 )
+from unlearn_server import rotation, signing
 from unlearn_server.announcements import Announcements
 from unlearn_server.auditing import Auditor
+from unlearn_server.certifying import Certifier
 from unlearn_server.curation import Curation
+from unlearn_server.data_directory import LOG, locked
 from unlearn_server.eraser import Eraser
 from unlearn_server.errors import StartupError
+from unlearn_server.evidence import Evidence
+from unlearn_server.exposition import expose
 from unlearn_server.ingest import Ingest
 from unlearn_server.intake import Intake
 from unlearn_server.interceptor import LARGEST_MESSAGE, RequestInterceptor
 from unlearn_server.keys import KeyRing
-from unlearn_server.ledger import erasures, releases, samples
+from unlearn_server.ledger import erasures, log, releases, samples
 from unlearn_server.ledger.database import DATABASE_FILE, Database
 from unlearn_server.metrics import LedgerSnapshot, Metrics
 from unlearn_server.prediction import Predictor
+from unlearn_server.publishing import Publisher
 from unlearn_server.releasing import Releaser
 from unlearn_server.services.audit_service import AuditService
 from unlearn_server.services.erasure_service import LARGEST_WATCH, ErasureService
 from unlearn_server.services.inference_service import InferenceService
 from unlearn_server.services.model_service import ModelService
+from unlearn_server.signing import SIGNING_FILE
 from unlearn_server.workspace import Workspaces
 
 WORKERS = LARGEST_WATCH + 16
@@ -67,11 +73,17 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Options:
-    """Where the data are, and where to listen (``host:port``; port 0 takes a free one)."""
+    """Where the data are, and where to listen (``host:port``; port 0 takes a free one).
+
+    The signing key's file is one in the data directory, and the log's origin one of its own,
+    unless they are said.
+    """
 
     data_dir: Path
     address: str
     metrics_address: str
+    signing_key: Path | None = None
+    log_origin: str | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +114,7 @@ def serve(options: Options) -> None:
 def running(options: Options) -> Iterator[Running]:
     """A running server, drained at the end: requests finish, then the batch in hand."""
     with ExitStack() as stack:
-        _lock(options.data_dir, stack)
+        stack.enter_context(locked(options.data_dir))
         # Half of the processors for the mathematics: the others answer, hash and store.
         threads = max(1, (os.cpu_count() or 1) // 2)
         stack.enter_context(threadpool_limits(threads, user_api="blas"))
@@ -115,6 +127,7 @@ def running(options: Options) -> Iterator[Running]:
         keys = KeyRing.open(options.data_dir, create=not file.exists())
         database = Database.open(f"sqlite:///{file}")
         stack.callback(database.close)
+        certifier = _certifier(database, options)
         metrics = Metrics(lambda: _snapshot(database))
         to_erase, changes = Announcements(), Announcements()
         draining = Event()
@@ -122,7 +135,15 @@ def running(options: Options) -> Iterator[Running]:
         releaser = Releaser(database, keys, workspaces, metrics, to_erase)
         erasers = [
             Eraser(
-                database, keys, workspaces, releaser, metrics, to_erase, changes, tangent=tangent
+                database,
+                keys,
+                workspaces,
+                releaser,
+                certifier,
+                metrics,
+                to_erase,
+                changes,
+                tangent=tangent,
             )
             for tangent in (False, True)
         ]
@@ -145,7 +166,9 @@ def running(options: Options) -> Iterator[Running]:
             server,
         )
         audit_pb2_grpc.add_AuditServiceServicer_to_server(
-            AuditService(Auditor(database, keys, workspaces, draining)),  # type: ignore[abstract]
+            AuditService(  # type: ignore[abstract]
+                Auditor(database, keys, workspaces, draining), Evidence(database)
+            ),
             server,
         )
         valuation_pb2_grpc.add_ValuationServiceServicer_to_server(
@@ -157,7 +180,11 @@ def running(options: Options) -> Iterator[Running]:
         )
         status = _add_health(server)
         port = _listen(server, options.address)
-        metrics_port = _serve_metrics(metrics, options.metrics_address, stack)
+        publisher = Publisher(database, options.data_dir / LOG, changes)
+        publisher.check()
+        metrics_port = _expose(metrics, options, stack)
+        publisher.start()
+        stack.callback(publisher.stop)
         for eraser in erasers:
             eraser.start()
             stack.callback(eraser.stop)
@@ -168,21 +195,6 @@ def running(options: Options) -> Iterator[Running]:
         stack.callback(draining.set)
         stack.callback(status.enter_graceful_shutdown)
         yield Running(port, metrics_port)
-
-
-def _lock(data_dir: Path, stack: ExitStack) -> None:
-    """Takes the data directory until the process ends, however it ends."""
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise StartupError(f"--data-dir: cannot be used: {error.strerror}") from error
-    stack.callback(os.close, descriptor)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        message = "--data-dir: is in use by another server; stop that one, or name another"
-        raise StartupError(message) from error
 
 
 def _grpc_server(metrics: Metrics) -> grpc.Server:
@@ -218,9 +230,19 @@ def _listen(server: grpc.Server, address: str) -> int:
         raise StartupError(message) from error
 
 
-def _serve_metrics(metrics: Metrics, address: str, stack: ExitStack) -> int:
+def _certifier(database: Database, options: Options) -> Certifier:
+    path = options.signing_key or options.data_dir / SIGNING_FILE
+    rotation.finish(database, path)
+    with database.write() as conn:
+        certifier = Certifier(signing.open_key(path, create=not log.has_begun(conn)))
+        certifier.open(conn, options.log_origin)
+    return certifier
+
+
+def _expose(metrics: Metrics, options: Options, stack: ExitStack) -> int:
+    address = options.metrics_address
     try:
-        server, thread = metrics.serve_metrics(address)
+        server, thread = expose(address, metrics.registry, options.data_dir / LOG)
     except (OSError, ValueError) as error:
         message = f"--metrics-address: cannot listen at {address}; name a free host:port"
         raise StartupError(message) from error

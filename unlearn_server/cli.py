@@ -12,11 +12,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 from rich.table import Table
 
+from unlearn_server import fsck, rotation
 from unlearn_server.app import Options
 from unlearn_server.app import serve as run
+from unlearn_server.data_directory import LOG, locked
 from unlearn_server.errors import ServerError, StartupError
 from unlearn_server.experiment import Experiment, carry_out
 from unlearn_server.logs import configure_logs
+from unlearn_server.offline import opened
+from unlearn_server.signing import SIGNING_FILE
 from unlearning.errors import UnlearningError
 from unlearning.readouts.result import ReadOut, ReadOuts
 from unlearning.readouts.run import Progress
@@ -41,6 +45,16 @@ _data_dir = click.option(
 )
 
 
+_signing_key = click.option(
+    "--signing-key",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar="UNLEARN_SIGNING_KEY_FILE",
+    show_envvar=True,
+    help="The Ed25519 key that signs certificates and the log, in PEM; by default signing.key in "
+    "the data directory.",
+)
+
+
 @main.command(context_settings={"show_default": True})
 @_data_dir
 @click.option(
@@ -55,12 +69,27 @@ _data_dir = click.option(
     default="localhost:9464",
     envvar="UNLEARN_METRICS_ADDRESS",
     show_envvar=True,
-    help="HOST:PORT to answer Prometheus at, under /metrics.",
+    help="HOST:PORT to answer Prometheus at, under /metrics, and to show the log at, under /log.",
 )
-def serve(data_dir: Path, address: str, metrics_address: str) -> None:
+@_signing_key
+@click.option(
+    "--log-origin",
+    envvar="UNLEARN_LOG_ORIGIN",
+    show_envvar=True,
+    help="What the log is called for good, such as privacy.example.com/unlearning; said once, "
+    "when it begins. By default a name made of its key.",
+)
+def serve(
+    data_dir: Path,
+    address: str,
+    metrics_address: str,
+    signing_key: Path | None,
+    log_origin: str | None,
+) -> None:
     r"""Serve until SIGTERM, then drain.
 
-    Keys that are missing are generated into the data directory, readable by you alone.
+    Keys that are missing are generated into the data directory, readable by you alone, when it
+    is new. UNLEARN_SIGNING_KEY may hold the signing key itself, in PEM.
 
     \b
     Example:
@@ -68,7 +97,7 @@ def serve(data_dir: Path, address: str, metrics_address: str) -> None:
     """
     configure_logs()
     try:
-        run(Options(data_dir, address, metrics_address))
+        run(Options(data_dir, address, metrics_address, signing_key, log_origin))
     except StartupError as error:
         click.echo(f"unlearn-server: {error}", err=True)
         sys.exit(1)
@@ -129,6 +158,58 @@ def _progress() -> Iterator[Progress]:
     with Bar(*columns, console=console, transient=True, disable=hidden) as bar:
         task = bar.add_task("models", total=None)
         yield lambda done, of: bar.update(task, completed=done, total=of)
+
+
+@main.command("fsck")
+@_data_dir
+def check(data_dir: Path) -> None:
+    r"""Check the log, its files, certificates, releases, keys and samples against each other.
+
+    Stop the server first. Nothing is changed. Exits with 0 if all is sound, with 1 if something
+    is not, and says what to do; with 2 if it cannot be checked.
+
+    \b
+    Example:
+        unlearn-server fsck --data-dir ./data
+    """
+    try:
+        with locked(data_dir), opened(data_dir) as (database, keys):
+            findings = list(fsck.check(database, keys, data_dir / LOG))
+    except (ServerError, UnlearningError) as error:
+        click.echo(f"unlearn-server: {error}", err=True)
+        sys.exit(_CANNOT)
+    for finding in findings:
+        click.echo(f"{finding.where}: {finding.problem}; {finding.remedy}")
+    click.echo("sound" if not findings else f"{len(findings)} findings", err=True)
+    sys.exit(1 if findings else 0)
+
+
+@main.group()
+def keys() -> None:
+    """The key that signs certificates and the log."""
+
+
+@keys.command()
+@_data_dir
+@_signing_key
+def rotate(data_dir: Path, signing_key: Path | None) -> None:
+    r"""Make a new signing key in place of the old one, which endorses it in the log.
+
+    Stop the server first. Certificates of the old key stay valid: the log tells which key signed
+    when. The old key is gone afterwards; where yours is given in the environment, put it into a
+    file, name that as --signing-key, and take the new one from there.
+
+    \b
+    Example:
+        unlearn-server keys rotate --data-dir ./data
+    """
+    try:
+        with locked(data_dir), opened(data_dir) as (database, _):
+            key_id = rotation.rotate(database, signing_key or data_dir / SIGNING_FILE)
+    except ServerError as error:
+        click.echo(f"unlearn-server: {error}", err=True)
+        sys.exit(_CANNOT)
+    click.echo(f"the key in force is {key_id}")
 
 
 def _table(found: ReadOuts) -> Table:

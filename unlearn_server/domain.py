@@ -146,16 +146,24 @@ class Outcome:
     release_after: int | None
     solve: SolveReport | None
     bound: InformationBound
+    certificate: int | None = None
+    """Its index in the log; None before it is certified."""
 
 
 @dataclass(frozen=True)
 class Erasure:
-    """A deletion request as it stands; ``outcomes`` in order of completion."""
+    """A deletion request as it stands; ``outcomes`` in order of completion.
+
+    ``subject_root`` commits to the subjects it names (see ``log.commitments``), under a
+    ``commitment_salt`` that is kept until the last certificate; None where it names none.
+    """
 
     key: int
     request_id: str
     fingerprint: bytes
     selection: Selection
+    subject_root: bytes | None
+    commitment_salt: bytes | None
     models: tuple[str, ...]
     method: Method
     regulation: str

@@ -17,6 +17,7 @@ the releases that were asked for; where the server goes down, both are begun ane
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from threading import Thread
 from time import monotonic
@@ -25,9 +26,10 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
-from unlearn_server import deadlines, releasing
+from unlearn_server import concluding, deadlines, releasing
 from unlearn_server.announcements import Announcements
-from unlearn_server.domain import Erasure, ErasureState, Model, Outcome, Release
+from unlearn_server.certifying import Certifier
+from unlearn_server.domain import Erasure, ErasureState, Model, Outcome
 from unlearn_server.errors import Reason, ServerError, ServiceError
 from unlearn_server.keys import KeyRing
 from unlearn_server.ledger import erasures, models, outcomes, releases, samples
@@ -35,11 +37,12 @@ from unlearn_server.ledger.database import Database
 from unlearn_server.metrics import Metrics
 from unlearn_server.releasing import Releaser
 from unlearn_server.removal import Culprit, Removal
+from unlearn_server.statements import Case
 from unlearn_server.watch import StoppingError, Watch, WithdrawnError
 from unlearn_server.workspace import Served, Workspace, Workspaces
 from unlearning import background
 from unlearning.errors import UnlearningError
-from unlearning.release import NO_LEAKAGE, Leakage
+from unlearning.release import NO_LEAKAGE
 
 LOOK_AGAIN_SECONDS = 30.0
 """How long a request that waits for its cohort, or for storage, may go unlooked at."""
@@ -60,6 +63,7 @@ class Eraser:
         keys: KeyRing,
         workspaces: Workspaces,
         releaser: Releaser,
+        certifier: Certifier,
         metrics: Metrics,
         to_erase: Announcements,
         changes: Announcements,
@@ -70,6 +74,7 @@ class Eraser:
         self._keys = keys
         self._workspaces = workspaces
         self._releaser = releaser
+        self._certifier = certifier
         self._metrics = metrics
         self._to_erase = to_erase
         self._changes = changes
@@ -207,12 +212,21 @@ class Eraser:
                 removal.delete(conn)
             if prepared:
                 release = releasing.insert(conn, model, prepared)
-            _add_outcomes(conn, _outcomes(model, batch, removal, release, leakage), now)
+            cases = concluding.cases(model, batch, removal, release, state.n, leakage, now)
+            _add_outcomes(conn, self._certified(conn, cases), now)
             served = Served.of(model, release)  # whatever can fail comes before the commit
         workspace.keep_state(state, version)
         workspace.publish(served)
         self._record(served, batch, removal, now)
         return []
+
+    def _certified(self, conn: Connection, cases: Sequence[Case]) -> dict[int, Outcome]:
+        """Certifies outcomes; answers them by erasure key."""
+        indices = self._certifier.certify(conn, cases)
+        return {
+            case.erasure.key: replace(case.outcome, certificate=index)
+            for case, index in zip(cases, indices, strict=True)
+        }
 
     def _record(
         self, served: Served, batch: Sequence[Erasure], removal: Removal, now: datetime
@@ -259,28 +273,3 @@ def _ready(conn: Connection, model: Model, waiting: Sequence[Erasure]) -> Sequen
     selections = [erasure.selection for erasure in waiting]
     _, cohort = samples.count(conn, model.key, selections)
     return waiting if cohort >= model.minimum_cohort else ()
-
-
-def _outcomes(
-    model: Model,
-    batch: Sequence[Erasure],
-    removal: Removal,
-    release: Release | None,
-    leakage: Leakage,
-) -> dict[int, Outcome]:
-    """By erasure key; a request that took nothing leaves the release that follows as it is."""
-    after = release.number if release else None
-    bound, no_bound = leakage.bound(removal.cohort), NO_LEAKAGE.bound(0)
-    done: dict[int, Outcome] = {}
-    for erasure in batch:
-        erased = removal.counts[erasure.key]
-        done[erasure.key] = Outcome(
-            model_id=model.model_id,
-            method=model.method(erasure.method),
-            erased_samples=erased,
-            release_before=model.release if erased else after,
-            release_after=after,
-            solve=release.solve if release else None,
-            bound=bound if erased else no_bound,
-        )
-    return done

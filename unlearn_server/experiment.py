@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from unlearn_server import rows
 from unlearn_server.domain import Model
-from unlearn_server.errors import Reason, ServiceError, StartupError
+from unlearn_server.errors import Reason, ServiceError
 from unlearn_server.keys import KeyRing
 from unlearn_server.ledger import models, samples
-from unlearn_server.ledger.database import DATABASE_FILE, Database
+from unlearn_server.ledger.database import Database
+from unlearn_server.offline import opened
 from unlearn_server.workspace import Workspaces
 from unlearning.information import InformationBound
 from unlearning.readouts.exact import ExactModel
@@ -48,15 +49,8 @@ def carry_out(data_dir: Path, experiment: Experiment, progress: Progress = unwat
         ServiceError: MODEL_NOT_FOUND; EMPTY_SELECTION if no row is of these subjects.
         InvalidInputError: if too few rows are left to compare.
     """
-    file = data_dir / DATABASE_FILE
-    if not file.exists():
-        raise StartupError("--data-dir: holds no database; name that of a server")
-    keys = KeyRing.open(data_dir, create=False)
-    database = Database.open(f"sqlite:///{file}")
-    try:
+    with opened(data_dir) as (database, keys):
         return _carry_out(database, keys, experiment, progress)
-    finally:
-        database.close()
 
 
 def _carry_out(

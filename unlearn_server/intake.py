@@ -34,6 +34,8 @@ class Request:
     request_id: str
     fingerprint: bytes
     selection: Selection
+    subject_root: bytes | None
+    commitment_salt: bytes
     model_ids: tuple[str, ...]
     method: Method | None
     regulation: str
@@ -188,6 +190,8 @@ def _accepted(request: Request, model_ids: Sequence[str], method: Method) -> Era
         request_id=request.request_id,
         fingerprint=request.fingerprint,
         selection=request.selection,
+        subject_root=request.subject_root,
+        commitment_salt=request.commitment_salt if model_ids else None,
         models=tuple(model_ids),
         method=method,
         regulation=request.regulation,

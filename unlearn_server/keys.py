@@ -39,7 +39,7 @@ class KeyRing:
         if create:
             for path in paths:
                 if not path.exists():
-                    _create(path)
+                    create_private(path, os.urandom(KEY_BYTES))
         master, hashing = (_read(path) for path in paths)
         return cls(master, hashing)
 
@@ -94,11 +94,11 @@ def _decrypt(cipher: AESGCM, sealed: bytes, identity: bytes) -> bytes:
     return cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], identity)
 
 
-def _create(path: Path) -> None:
-    """Writes a fresh key that is on disk, with its name, when this returns."""
+def create_private(path: Path, content: bytes) -> None:
+    """Writes a secret that is on disk, with its name, when this returns."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(os.urandom(KEY_BYTES))
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     directory = os.open(path.parent, os.O_RDONLY)
@@ -108,13 +108,19 @@ def _create(path: Path) -> None:
         os.close(directory)
 
 
-def _read(path: Path) -> bytes:
+def read_private(path: Path) -> bytes:
+    """A secret; raises StartupError if it cannot be read, or others may read or write it."""
     try:
-        mode, key = path.stat().st_mode, path.read_bytes()
+        mode, content = path.stat().st_mode, path.read_bytes()
     except OSError as error:
         raise StartupError(f"{path.name}: cannot be read; restore it from a backup") from error
     if mode & 0o077:
         raise StartupError(f"{path.name}: others may read or write it; chmod 600 it")
+    return content
+
+
+def _read(path: Path) -> bytes:
+    key = read_private(path)
     if len(key) != KEY_BYTES:
         raise StartupError(f"{path.name}: is not {KEY_BYTES} bytes long; restore it from a backup")
     return key

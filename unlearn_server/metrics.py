@@ -10,10 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from threading import Thread
-from wsgiref.simple_server import WSGIServer
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -87,16 +85,6 @@ class Metrics:
         return Histogram(
             f"unlearn_{name}", help_text, labels, buckets=buckets, registry=self.registry
         )
-
-    def serve_metrics(self, address: str) -> tuple[WSGIServer, Thread]:
-        """Serves the metrics over HTTP at ``host:port``; shut the returned server down at the end.
-
-        Raises:
-            OSError: if the address cannot be bound.
-            ValueError: if it is not ``host:port``.
-        """
-        host, _, port = address.rpartition(":")
-        return start_http_server(int(port), host, self.registry)
 
 
 class _LedgerCollector(Collector):

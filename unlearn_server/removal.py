@@ -25,6 +25,7 @@ class Removal:
     Attributes:
         counts: by erasure key, how many rows each request takes; a row that several
             name is counted for the first.
+        sample_ids: by erasure key, the ids of those rows; missing for all user data.
         cohort: of how many subjects these rows are.
     """
 
@@ -36,6 +37,7 @@ class Removal:
         self._opened: list[rows.Rows] = []
         self._everyone: Method | None = None
         self.counts: dict[int, int] = {}
+        self.sample_ids: dict[int, list[str]] = {}
         self.cohort = 0
 
     @property
@@ -94,11 +96,14 @@ class Removal:
             message = "a sample that it names is retained as CORE, which is never erased"
             raise ServiceError(Reason.CORE_SAMPLE, message)
         new = [row for row in named if self._everyone is None and row.key not in self._taken]
-        self._opened.append(rows.unseal(new, self._model, self._keys))
+        opened = rows.unseal(new, self._model, self._keys)
+        self._opened.append(opened)
         self._taken.update((row.key, row.subject_hash) for row in new)
         count = len(new)
         if erasure.selection.kind is SelectionKind.ALL_USER_DATA:
             self._everyone = self._everyone or erasure.method
             count = self._left
+        else:
+            self.sample_ids[erasure.key] = opened.ids.tolist()
         self.counts[erasure.key] = count
         self._left -= count

@@ -25,11 +25,19 @@ _HEADER = struct.Struct("<iI")
 
 @dataclass(frozen=True)
 class Rows:
-    """Opened samples: psi (n, d) int16 on the lattice, labels (n,) and whether each is CORE."""
+    """Opened samples.
+
+    Attributes:
+        psi: on the lattice, shape (n, d).
+        labels: shape (n,).
+        is_core: whether each is CORE, shape (n,).
+        ids: each one's own, as its caller chose it, shape (n,) of str.
+    """
 
     psi: NDArray[np.int16]
     labels: NDArray[np.int32]
     is_core: NDArray[np.bool_]
+    ids: NDArray[np.object_]
 
     @classmethod
     def joined(cls, parts: Sequence["Rows"]) -> "Rows":
@@ -38,13 +46,14 @@ class Rows:
             np.concatenate([part.psi for part in parts]),
             np.concatenate([part.labels for part in parts]),
             np.concatenate([part.is_core for part in parts]),
+            np.concatenate([part.ids for part in parts]),
         )
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, chosen: slice | NDArray[np.bool_]) -> "Rows":
-        return Rows(self.psi[chosen], self.labels[chosen], self.is_core[chosen])
+        return Rows(self.psi[chosen], self.labels[chosen], self.is_core[chosen], self.ids[chosen])
 
 
 @dataclass(frozen=True)
@@ -81,13 +90,16 @@ def unseal(stored: Sequence[StoredSample], model: Model, keys: KeyRing) -> Rows:
     """Decrypts samples; raises DecryptionError if one is not what was stored."""
     psi = np.empty((len(stored), model.objective.width), np.int16)
     labels = np.empty(len(stored), np.int32)
+    ids = np.empty(len(stored), np.object_)
     for i, sample in enumerate(stored):
         identity = _identity(model, sample.sample_hash)
         plaintext = keys.unseal(sample.payload, sample.wrapped_key, identity)
         labels[i], id_length = _HEADER.unpack_from(plaintext)
-        psi[i] = np.frombuffer(plaintext, "<i2", offset=_HEADER.size + id_length)
+        end = _HEADER.size + id_length
+        ids[i] = plaintext[_HEADER.size : end].decode()
+        psi[i] = np.frombuffer(plaintext, "<i2", offset=end)
     is_core = np.array([sample.retention is Retention.CORE for sample in stored], np.bool_)
-    return Rows(psi, labels, is_core)
+    return Rows(psi, labels, is_core, ids)
 
 
 def stream(conn: Connection, model: Model, keys: KeyRing) -> Iterator[Rows]:

@@ -55,13 +55,13 @@ _POOL = ThreadPoolExecutor(
 
 def state_commitment(salt: bytes, objective: Objective, everything: bytes, core: bytes) -> bytes:
     """Commits to the ``rows_digest`` of all rows and that of the CORE rows; 32 bytes."""
-    message = b"unlearn-state-v1\0" + _description(objective) + everything + core
+    message = b"unlearn-state-v1\0" + description(objective) + everything + core
     return hmac.digest(salt, message, "sha256")
 
 
 def weights_commitment(salt: bytes, objective: Objective, weights: NDArray[np.int64]) -> bytes:
     """Commits to weights in grid units, shape (d, C); 32 bytes."""
-    message = b"unlearn-weights-v1\0" + _description(objective) + _int64(weights)
+    message = b"unlearn-weights-v1\0" + description(objective) + _int64(weights)
     return hmac.digest(salt, message, "sha256")
 
 
@@ -75,11 +75,12 @@ def tangent_state_commitment(
 ) -> bytes:
     """Commits to the ``row_digest`` of all rows and those of the CORE rows; 32 bytes."""
     rows = (_int64(np.array(len(part))) + b"".join(sorted(part)) for part in (everything, core))
-    message = b"unlearn-tangent-state-v1\0" + _description(objective) + b"".join(rows)
+    message = b"unlearn-tangent-state-v1\0" + description(objective) + b"".join(rows)
     return hmac.digest(salt, message, "sha256")
 
 
-def _description(objective: Objective) -> bytes:
+def description(objective: Objective) -> bytes:
+    """SHA-256 of what is minimised: it holds nothing of anyone's data."""
     return hashlib.sha256(rfc8785.dumps(objective.to_json())).digest()
 
 

@@ -203,8 +203,10 @@ def test_the_method_is_that_of_each_model(server: Any) -> None:
 def begin(server: Any, **weights: Any) -> CreateReleaseRequest:
     """Asks for a release that takes some seconds to solve for."""
     classes = [str(digit) for digit in range(DIGITS)]
-    user_weights = UserWeights(parametrization=UserWeights.TANGENT, tangent_scope="last:3", **weights)
-    server.client.create_model("m", "efficientnet-lite0", classes, user_weights=user_weights)
+    weights = {"parametrization": UserWeights.TANGENT, "tangent_scope": "last:3", **weights}
+    server.client.create_model(
+        "m", "efficientnet-lite0", classes, user_weights=UserWeights(**weights)
+    )
     server.client.add_samples("m", map(sample, EVERYBODY))
     request = CreateReleaseRequest(model="models/m", request_id=str(uuid4()))
     assert server.models.CreateRelease(request).state == Release.SOLVING

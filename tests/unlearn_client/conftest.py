@@ -47,6 +47,7 @@ class Book:
     states: list[int] = field(default_factory=lambda: [Erasure.SUCCEEDED])
     hold_stream_open: bool = False
     consistent: bool = True
+    certificate: audit_pb2.Certificate = field(default_factory=audit_pb2.Certificate)
     outputs: str = "logits"
 
     def enter(self, method: str, request, context: grpc.ServicerContext) -> None:
@@ -167,6 +168,27 @@ class Audits(audit_pb2_grpc.AuditServiceServicer):
     def AuditModel(self, request, context):
         self.book.enter("AuditModel", request, context)
         return audit_pb2.AuditModelResponse(consistent=self.book.consistent, salt=request.salt)
+
+    def GetCertificate(self, request, context):
+        self.book.enter("GetCertificate", request, context)
+        answer = audit_pb2.Certificate(name=request.name)
+        answer.MergeFrom(self.book.certificate)
+        return answer
+
+    def ListCertificates(self, request, context):
+        self.book.enter("ListCertificates", request, context)
+        name = "certificates/1" if request.page_token else "certificates/0"
+        one = audit_pb2.Certificate(name=name, erasure="erasures/x", model="models/pets")
+        more = "" if request.page_token else "more"
+        return audit_pb2.ListCertificatesResponse(certificates=[one], next_page_token=more)
+
+    def GetCheckpoint(self, request, context):
+        self.book.enter("GetCheckpoint", request, context)
+        return audit_pb2.Checkpoint(note=b"note", verifier_key="key")
+
+    def GetConsistencyProof(self, request, context):
+        self.book.enter("GetConsistencyProof", request, context)
+        return audit_pb2.ConsistencyProof(hashes=[b"a", b"b"])
 
 
 class Inference(oip_grpc.GRPCInferenceServiceServicer):

@@ -2,7 +2,6 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from urllib.request import urlopen
 
 import pytest
 from prometheus_client import generate_latest
@@ -61,17 +60,6 @@ def test_servers_of_one_process_do_not_share_counts() -> None:
 
 def test_names_the_version_that_runs() -> None:
     assert b'unlearn_build_info{version="' in generate_latest(Metrics(lambda: EMPTY).registry)
-
-
-def test_serves_over_http() -> None:
-    server, thread = Metrics(lambda: EMPTY).serve_metrics("127.0.0.1:0")
-    try:
-        with urlopen(f"http://127.0.0.1:{server.server_port}/metrics") as response:
-            assert b"unlearn_erasures" in response.read()
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")

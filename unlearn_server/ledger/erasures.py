@@ -109,6 +109,8 @@ def insert(conn: Connection, new: Sequence[Erasure]) -> dict[str, Erasure]:
                 "fingerprint": erasure.fingerprint,
                 "selection_kind": erasure.selection.kind,
                 "selection_hashes": b"".join(erasure.selection.hashes),
+                "subject_root": erasure.subject_root,
+                "commitment_salt": erasure.commitment_salt,
                 "method": erasure.method,
                 "regulation": erasure.regulation,
                 "state": erasure.state,
@@ -192,9 +194,14 @@ def transition(
     moved = conn.execute(
         sa.update(erasures)
         .where(erasures.c.request_id == request_id, erasures.c.state.in_(allowed_from))
-        .values(state=to, state_reason=reason, complete_time=complete_time)
+        .values(state=to, state_reason=reason, complete_time=complete_time, **_secrets_left(to))
     )
     return moved.rowcount == 1
+
+
+def _secrets_left(state: ErasureState) -> dict[str, None]:
+    """A salt is kept for certificates that are to come, and none comes after a final state."""
+    return {"commitment_salt": None} if state in FINAL_STATES else {}
 
 
 def tell(conn: Connection, keys: Sequence[int], reason: str) -> bool:
@@ -244,6 +251,8 @@ def _erasure(rows: Sequence[sa.Row[Any]]) -> Erasure:
         request_id=row.request_id,
         fingerprint=row.fingerprint,
         selection=_selection(row.selection_kind, row.selection_hashes),
+        subject_root=row.subject_root,
+        commitment_salt=row.commitment_salt,
         models=tuple(each.model_id for each in rows if each.model_id is not None),
         method=row.method,
         regulation=row.regulation,

@@ -5,6 +5,7 @@ second outcome cannot be written, and the transaction that tries leaves nothing.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +16,23 @@ from unlearn_server.domain import ErasureState, Outcome
 from unlearn_server.errors import Reason, ServiceError
 from unlearn_server.ledger.batches import batches
 from unlearn_server.ledger.columns import Instant
-from unlearn_server.ledger.schema import erasure_models, erasures, models, outcomes
+from unlearn_server.ledger.schema import (
+    erasure_models,
+    erasures,
+    log_leaves,
+    models,
+    outcomes,
+)
+
+
+@dataclass(frozen=True)
+class Certified:
+    """What a leaf of the log is of; a change of the key is of no erasure and no model."""
+
+    index: int
+    request_id: str | None
+    model_id: str | None
+
 
 RUNNABLE_STATES = frozenset({ErasureState.PENDING, ErasureState.RUNNING})
 """States in which an erasure may get an outcome."""
@@ -45,10 +62,23 @@ _INSERT = sa.insert(outcomes).values(
 _MISSING = sa.exists().where(
     erasure_models.c.erasure_key == erasures.c.key, ~exists_for(erasure_models)
 )
+_CERTIFIED = (
+    sa.select(log_leaves.c.leaf_index, erasures.c.request_id, models.c.model_id)
+    .select_from(
+        log_leaves.outerjoin(outcomes, outcomes.c.leaf_index == log_leaves.c.leaf_index)
+        .outerjoin(erasures, erasures.c.key == outcomes.c.erasure_key)
+        .outerjoin(models, models.c.key == outcomes.c.model_key)
+    )
+    .order_by(log_leaves.c.leaf_index)
+)
 _COMPLETE = (
     sa.update(erasures)
     .where(_THESE, ~_MISSING)
-    .values(state=ErasureState.SUCCEEDED, complete_time=sa.bindparam("now", type_=Instant))
+    .values(
+        state=ErasureState.SUCCEEDED,
+        complete_time=sa.bindparam("now", type_=Instant),
+        commitment_salt=None,
+    )
 )
 
 
@@ -66,14 +96,35 @@ def add_all(conn: Connection, done: Mapping[int, Outcome], complete_time: dateti
         if conn.execute(_RUN, {"keys": keys}).rowcount != len(keys):
             message = "an erasure is no longer pending or running; read its state again"
             raise ServiceError(Reason.ERASURE_STATE, message)
-        conn.execute(_INSERT, [{"erasure_key": key, **vars(done[key])} for key in keys])
+        conn.execute(_INSERT, [{"erasure_key": key, **_values(done[key])} for key in keys])
         conn.execute(_COMPLETE, {"keys": keys, "now": complete_time})
+
+
+def certified(
+    conn: Connection,
+    after: int,
+    limit: int,
+    request_id: str | None = None,
+    model_id: str | None = None,
+) -> list[Certified]:
+    """The next leaves of the log after an index, of an erasure or a model if one is named."""
+    query = _CERTIFIED.where(log_leaves.c.leaf_index > after).limit(limit)
+    if request_id is not None:
+        query = query.where(erasures.c.request_id == request_id)
+    if model_id is not None:
+        query = query.where(models.c.model_id == model_id)
+    return [Certified(*row) for row in conn.execute(query)]
 
 
 def of(rows: Iterable[sa.Row[Any]]) -> tuple[Outcome, ...]:
     """The outcomes in rows with ``COLUMNS`` and their ``model_id``, in order of completion."""
     done = [row for row in rows if row.outcome_key is not None]
     return tuple(map(_outcome, sorted(done, key=lambda row: row.outcome_key)))
+
+
+def _values(outcome: Outcome) -> dict[str, Any]:
+    values = dict(vars(outcome))
+    return {**values, "leaf_index": values.pop("certificate")}
 
 
 def _outcome(row: sa.Row[Any]) -> Outcome:
@@ -85,4 +136,5 @@ def _outcome(row: sa.Row[Any]) -> Outcome:
         release_after=row.outcome_release_after,
         solve=row.outcome_solve,
         bound=row.outcome_bound,
+        certificate=row.outcome_leaf_index,
     )

@@ -113,6 +113,8 @@ erasures = Table(
     Column("selection_hashes", Bytes, nullable=False),
     Column("method", names(Method), nullable=False),
     Column("regulation", String, nullable=False),
+    Column("subject_root", Bytes),
+    Column("commitment_salt", Bytes),
     Column("state", names(ErasureState), nullable=False),
     Column("state_reason", String, nullable=False),
     Column("receive_time", Instant, nullable=False),
@@ -141,8 +143,46 @@ outcomes = Table(
     Column("release_after", BigInteger),
     Column("solve", Solve),
     Column("bound", Bound, nullable=False),
+    Column("leaf_index", BigInteger, unique=True),
     ForeignKeyConstraint(
         ["erasure_key", "model_key"], ["erasure_models.erasure_key", "erasure_models.model_key"]
     ),
     UniqueConstraint("erasure_key", "model_key"),
+)
+
+# The transparency log: one row, whose frontier and checkpoint move with every leaf.
+logs = Table(
+    "logs",
+    metadata,
+    Column("key", Key, primary_key=True),
+    Column("origin", String, nullable=False),
+    Column("frontier", Bytes, nullable=False),
+    Column("checkpoint", String, nullable=False),
+)
+
+log_leaves = Table(
+    "log_leaves",
+    metadata,
+    Column("leaf_index", BigInteger, primary_key=True, autoincrement=False),
+    Column("entry", Bytes, nullable=False),
+    Column("envelope", Bytes, nullable=False),
+)
+
+# Complete nodes alone, which never change.
+log_nodes = Table(
+    "log_nodes",
+    metadata,
+    Column("level", BigInteger, primary_key=True, autoincrement=False),
+    Column("place", BigInteger, primary_key=True, autoincrement=False),
+    Column("hash", Bytes, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Each signs from its first index on; all but the first are endorsed by the one before.
+signing_keys = Table(
+    "signing_keys",
+    metadata,
+    Column("first_index", BigInteger, primary_key=True, autoincrement=False),
+    Column("public_key", Bytes, nullable=False),
+    Column("endorsement", Bytes),
 )

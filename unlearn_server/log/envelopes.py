@@ -5,6 +5,7 @@ does, so one key may sign both.
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,6 +41,11 @@ def sign(statement: Mapping[str, Any], signer: Signer) -> Envelope:
     envelope = Envelope(rfc8785.dumps(dict(statement)), STATEMENT, {})
     envelope.sign(signer)
     return envelope
+
+
+def from_json(stored: bytes) -> Envelope:
+    """Reverses ``to_json``."""
+    return Envelope.from_dict(json.loads(stored))
 
 
 def to_json(envelope: Envelope) -> bytes:

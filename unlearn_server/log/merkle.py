@@ -80,6 +80,11 @@ class Frontier:
         return cls(size, tuple(edge[start : start + HASH_BYTES] for start in starts))
 
 
+def frontier(size: int, nodes: Nodes) -> Frontier:
+    """The right edge that the tree had at a size that it has passed."""
+    return Frontier(size, tuple(nodes(list(_complete(0, size)))))
+
+
 def inclusion_proof(index: int, size: int, nodes: Nodes) -> list[bytes]:
     """The audit path of a leaf in the tree of the first ``size`` leaves (RFC 9162, 2.1.3.1).
 

@@ -5,11 +5,13 @@ still can check it: a witness adds its line, and nothing else changes.
 """
 
 import hashlib
+from base64 import b64decode
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from unlearn_server.errors import StartupError
 from unlearn_server.log.base64text import encoded
@@ -97,6 +99,30 @@ def checkpoint(size: int, root: bytes, log: NoteSigner, *others: NoteSigner) -> 
     """
     text = f"{log.verifier_key.name}\n{size}\n{encoded(root)}\n"
     return signed(text, log, *others)
+
+
+def tree_of(note: str) -> tuple[int, bytes]:
+    """Size and root in a checkpoint; ValueError if it is none. Its signatures are not checked."""
+    try:
+        _, size, root, *_ = note.split("\n")
+        return int(size), b64decode(root, validate=True)
+    except ValueError as error:
+        raise ValueError("the checkpoint: has no size and root") from error
+
+
+def is_signed(note: str, key: VerifierKey) -> bool:
+    """Whether an Ed25519 key signed a note."""
+    text, _, lines = note.rpartition("\n\n")
+    verifier = Ed25519PublicKey.from_public_bytes(key.public_key)
+    for line in lines.splitlines():
+        signature = b64decode(line.rpartition(" ")[2])
+        if signature[:4] == key.id:
+            try:
+                verifier.verify(signature[4:], f"{text}\n".encode())
+            except InvalidSignature:
+                return False
+            return True
+    return False
 
 
 def signed(text: str, *signers: NoteSigner) -> str:

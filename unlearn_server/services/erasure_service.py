@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from secrets import token_bytes
 from threading import BoundedSemaphore, Event
 
 import grpc
@@ -21,7 +22,9 @@ from unlearn_server.intake import Intake, Request
 from unlearn_server.keys import KeyRing
 from unlearn_server.ledger import erasures
 from unlearn_server.ledger.database import Database
+from unlearn_server.log import commitments
 from unlearn_server.services import fields, messages
+from unlearning.commitment import SALT_BYTES
 
 LARGEST_SELECTION = 10_000
 LONGEST_REGULATION = 64
@@ -137,7 +140,8 @@ class ErasureService(erasure_pb2_grpc.ErasureServiceServicer):
 
     def _parse(self, request: erasure_pb2.CreateErasureRequest) -> Request:
         erasure = request.erasure
-        fields.salt(request.commitment_salt, "commitment_salt")
+        # Without a salt of the caller's nobody can open what certificates commit to.
+        salt = fields.salt(request.commitment_salt, "commitment_salt") or token_bytes(SALT_BYTES)
         if len(erasure.regulation) > LONGEST_REGULATION:
             raise fields.invalid(
                 "erasure.regulation", "is too long", 'use a short name such as "gdpr"'
@@ -152,6 +156,8 @@ class ErasureService(erasure_pb2_grpc.ErasureServiceServicer):
             request_id=fields.request_id(request.request_id),
             fingerprint=self._fingerprint(request),
             selection=selection,
+            subject_root=_subject_root(salt, erasure.selection),
+            commitment_salt=salt,
             model_ids=model_ids,
             method=_method(erasure.method, selection),
             regulation=erasure.regulation,
@@ -189,6 +195,13 @@ class ErasureService(erasure_pb2_grpc.ErasureServiceServicer):
             commitment_salt=request.commitment_salt,
         )
         return self._keys.hash_content(content.SerializeToString(deterministic=True))
+
+
+def _subject_root(salt: bytes, selection: erasure_pb2.Selection) -> bytes | None:
+    """Commits to the subjects named; None where their ids are not said."""
+    if selection.WhichOneof("by") != "subjects":
+        return None
+    return commitments.root(salt, "subject", set(selection.subjects.ids))
 
 
 def _subject_hash(hexadecimal: str) -> bytes:

@@ -58,12 +58,20 @@ def request_id(value: str) -> str:
     return str(parsed)
 
 
-def erasure_id(name: str) -> str:
+def erasure_id(name: str, field: str = "name") -> str:
     """The request id in ``erasures/{request_id}``."""
     prefix, _, own = name.partition("/")
     if prefix != "erasures" or not own:
-        raise invalid("name", "is not an erasure's name", "use erasures/{request_id}")
+        raise invalid(field, "is not an erasure's name", "use erasures/{request_id}")
     return own
+
+
+def certificate_index(name: str) -> int:
+    """The index in ``certificates/{log index}``."""
+    prefix, _, index = name.partition("/")
+    if prefix != "certificates" or not re.fullmatch(r"0|[1-9][0-9]{0,17}", index):
+        raise invalid("name", "is not a certificate's name", "use certificates/{log index}")
+    return int(index)
 
 
 def salt(value: bytes, field: str) -> bytes:

@@ -7,6 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from unlearn.v1 import audit_pb2, erasure_pb2, model_pb2
 from unlearn_server.auditing import Audit
 from unlearn_server.domain import Erasure, Model, Outcome, Release
+from unlearn_server.evidence import Certificate
 from unlearning.information import InformationBound
 from unlearning.objective import Objective
 from unlearning.rounding import SolveReport
@@ -81,6 +82,20 @@ def audit(a: Audit) -> audit_pb2.AuditModelResponse:
     )
 
 
+def certificate(c: Certificate) -> audit_pb2.Certificate:
+    """A certificate; of a change of the key without an erasure."""
+    of = c.certified
+    return audit_pb2.Certificate(
+        name=_certificate_name(of.index),
+        erasure="" if of.request_id is None else f"erasures/{of.request_id}",
+        model="" if of.model_id is None else f"models/{of.model_id}",
+        envelope=c.envelope,
+        bundle=c.bundle,
+        tlog_proof=c.tlog_proof,
+        public_key=c.public_key.encode(),
+    )
+
+
 def _user_weights(o: Objective) -> model_pb2.UserWeights:
     weights = model_pb2.UserWeights(
         parametrization=model_pb2.UserWeights.FEATURES,
@@ -107,7 +122,13 @@ def _outcome(o: Outcome) -> erasure_pb2.Outcome:
         release_after=_release_name(o.model_id, o.release_after),
         solve=_solve(o.solve),
         bound=_bound(o.bound),
+        certificate=_certificate_name(o.certificate),
     )
+
+
+def _certificate_name(index: int | None) -> str:
+    """A certificate's name, by its index in the log; empty without one."""
+    return "" if index is None else f"certificates/{index}"
 
 
 def _bound(b: InformationBound) -> erasure_pb2.InformationBound:

@@ -8,7 +8,12 @@ with Client("localhost:50051") as client:
 """
 
 from unlearn_client.client import Client
-from unlearn_client.errors import SampleFileError, UnlearnClientError, UnlearnError
+from unlearn_client.errors import (
+    SampleFileError,
+    UnlearnClientError,
+    UnlearnError,
+    VerificationError,
+)
 from unlearn_client.inference import Prediction
 from unlearn_client.selection import Selection
 
@@ -19,4 +24,5 @@ __all__ = [
     "Selection",
     "UnlearnClientError",
     "UnlearnError",
+    "VerificationError",
 ]

@@ -1,12 +1,13 @@
 """The client: every call of the service that people and their programs make."""
 
 from unlearn_client.audits import AuditCalls
+from unlearn_client.certificates import CertificateCalls
 from unlearn_client.erasures import ErasureCalls
 from unlearn_client.inference import InferenceCalls
 from unlearn_client.models import ModelCalls
 
 
-class Client(ModelCalls, ErasureCalls, InferenceCalls, AuditCalls):
+class Client(ModelCalls, ErasureCalls, InferenceCalls, AuditCalls, CertificateCalls):
     """A connection to one server; use it as a context manager.
 
     Every call has a deadline. Calls that are safe to repeat are repeated by gRPC

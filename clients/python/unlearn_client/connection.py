@@ -22,7 +22,13 @@ MAX_MESSAGE_BYTES = 16 * 2**20
 SAFE_METHODS = {
     "unlearn.v1.ModelService": ["GetModel", "ListModels", "GetRelease", "CreateRelease"],
     "unlearn.v1.ErasureService": ["GetErasure", "ListErasures", "WatchErasure", "CreateErasure"],
-    "unlearn.v1.AuditService": ["AuditModel"],
+    "unlearn.v1.AuditService": [
+        "AuditModel",
+        "GetCertificate",
+        "GetCheckpoint",
+        "GetConsistencyProof",
+        "ListCertificates",
+    ],
     "inference.GRPCInferenceService": ["ModelInfer"],
 }
 """What may be sent twice: reads, and the calls that a request_id makes idempotent."""

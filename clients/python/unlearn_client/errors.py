@@ -66,6 +66,10 @@ class SampleFileError(UnlearnClientError, ValueError):
         self.column = column
 
 
+class VerificationError(UnlearnClientError):
+    """Evidence is refused: its text says what is wrong, and where there is one, the fix."""
+
+
 @contextmanager
 def rpc_errors() -> Iterator[None]:
     """Turns gRPC's errors into this package's.

@@ -2,6 +2,7 @@
 
 MODELS = "models/"
 ERASURES = "erasures/"
+CERTIFICATES = "certificates/"
 
 
 def model_name(model: str) -> str:
@@ -17,6 +18,11 @@ def model_id(model: str) -> str:
 def erasure_name(erasure: str) -> str:
     """A request id, or ``erasures/{request_id}``, as the latter."""
     return _with_prefix(ERASURES, erasure)
+
+
+def certificate_name(certificate: str) -> str:
+    """A log index, or ``certificates/{index}``, as the latter."""
+    return _with_prefix(CERTIFICATES, certificate)
 
 
 def release_name(release: str) -> str:

@@ -116,6 +116,8 @@ def draft() -> Callable[..., Erasure]:
             request_id=request_id,
             fingerprint=b"f" * 32,
             selection=selection,
+            subject_root=b"r" * 32,
+            commitment_salt=b"s" * 32,
             models=tuple(model_ids),
             method=Method.EXACT,
             regulation="gdpr",

@@ -75,6 +75,8 @@ def test_an_accepted_erasure_comes_back_as_it_was(
         request_id="r",
         fingerprint=b"f" * 32,
         selection=SELECTION,
+        subject_root=b"r" * 32,
+        commitment_salt=b"s" * 32,
         models=("b", "a"),
         method=Method.EXACT,
         regulation="gdpr",

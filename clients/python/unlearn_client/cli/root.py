@@ -6,6 +6,7 @@ import click
 
 from unlearn_client.cli.app import App
 from unlearn_client.cli.audit import audit
+from unlearn_client.cli.certificates import certificates
 from unlearn_client.cli.erase import erase
 from unlearn_client.cli.erasures import erasures
 from unlearn_client.cli.failures import BAD_INPUT, exit_code, report
@@ -13,6 +14,7 @@ from unlearn_client.cli.models import models
 from unlearn_client.cli.predict import predict
 from unlearn_client.cli.samples import release, samples
 from unlearn_client.cli.teaching import Group, write_verbatim
+from unlearn_client.cli.verify import verify
 from unlearn_client.errors import SampleFileError, UnlearnError
 
 EXAMPLE = """\
@@ -20,12 +22,14 @@ unlearn models create pets --core efficientnet-lite0 --class cat --class dog
 unlearn samples add pets photos/ --subject-from '^([a-z]+)-'
 unlearn release pets
 unlearn erase --subject alice --wait
-unlearn audit pets"""
+unlearn audit pets
+unlearn certificates get 17 --out evidence/
+unlearn verify evidence/certificate-17.* --key operator.pem"""
 
 EXIT_CODES = """\
 0  done, and the answer is yes
 1  the answer is no: an audit found a difference, an erasure did not succeed,
-   a question was answered with no
+   a certificate was refused, a question was answered with no
 2  wrong usage, or an input file that cannot be used
 3  the server refused
 4  the server could not be reached, or took too long"""
@@ -84,5 +88,5 @@ def main(ctx: click.Context, address: str, timeout: float, as_json: bool) -> Non
     ctx.obj = App(address, timeout, as_json)
 
 
-for command in (models, samples, release, predict, erase, erasures, audit):
+for command in (models, samples, release, predict, erase, erasures, audit, certificates, verify):
     main.add_command(command)

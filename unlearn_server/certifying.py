@@ -1,0 +1,95 @@
+"""Certifies outcomes: a signed statement of each, as a leaf of the log, in one transaction."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import Connection
+
+from unlearn_server import statements
+from unlearn_server.errors import StartupError
+from unlearn_server.ledger import log
+from unlearn_server.ledger.log import Head, Leaf, LoggedKey
+from unlearn_server.log import envelopes, merkle, notes
+from unlearn_server.log.entries import entry
+from unlearn_server.log.notes import Ed25519NoteSigner
+from unlearn_server.signing import public_pem
+from unlearn_server.statements import Case
+
+Statement = Callable[[Head, int], dict[str, Any]]
+"""What stands in the log at an index."""
+
+
+class Certifier:
+    """Appends to the log with one key. Safe to share between threads."""
+
+    def __init__(self, key: Ed25519PrivateKey) -> None:
+        self._key = key
+        self._signer = envelopes.signer(key)
+
+    def open(self, conn: Connection, origin: str | None) -> Head:
+        """The log, begun if there is none yet.
+
+        Args:
+            conn: a transaction that may write.
+            origin: what the log is called, if that is said; one of its own otherwise.
+
+        Raises:
+            StartupError: if the log is called otherwise, or its last key is another.
+        """
+        if not log.has_begun(conn):
+            return self._begin(conn, origin or f"unlearn.local/{self._key_id[:16]}")
+        head = log.head(conn)
+        if origin not in {None, head.origin}:
+            message = f"the log is called {head.origin} for good; leave the option out"
+            raise StartupError(f"--log-origin: {message}")
+        if log.keys(conn)[-1].public_key != self._key.public_key().public_bytes_raw():
+            raise StartupError(
+                "the signing key: is not the one that the log was last signed with; restore that "
+                "one, or hand over to this one with unlearn-server keys rotate"
+            )
+        return head
+
+    def certify(self, conn: Connection, cases: Sequence[Case]) -> list[int]:
+        """Appends a certificate of each outcome; returns their indices in the log."""
+        return self._append(conn, [partial(statements.erasure, case) for case in cases], self._key)
+
+    def hand_over(self, conn: Connection, following: Ed25519PrivateKey) -> None:
+        """Endorses the next key, which signs the checkpoint already."""
+        keys = self._key.public_key(), following.public_key()
+        previous, following_pem = map(public_pem, keys)
+        following_id = envelopes.key_id(keys[1])
+        endorsed = partial(statements.rotation, previous, following_pem, following_id)
+        [index] = self._append(conn, [endorsed], following)
+        endorsement = log.leaf(conn, index).envelope
+        log.add_key(conn, LoggedKey(index + 1, keys[1].public_bytes_raw(), endorsement))
+
+    @property
+    def _key_id(self) -> str:
+        return envelopes.key_id(self._key.public_key())
+
+    def _begin(self, conn: Connection, origin: str) -> Head:
+        tree = merkle.Frontier()
+        note = notes.checkpoint(0, tree.root, Ed25519NoteSigner(origin, self._key))
+        log.begin(conn, origin, self._key.public_key().public_bytes_raw(), note)
+        return Head(origin, tree, note)
+
+    def _append(
+        self, conn: Connection, stated: Sequence[Statement], checkpoint_key: Ed25519PrivateKey
+    ) -> list[int]:
+        head = log.head(conn, for_update=True)
+        tree, nodes, leaves = head.frontier, [], []
+        for statement in stated:
+            leaf = self._leaf(tree.size, statement(head, tree.size))
+            tree, complete = tree.append(merkle.leaf_hash(leaf.entry))
+            leaves.append(leaf)
+            nodes += complete
+        signer = Ed25519NoteSigner(head.origin, checkpoint_key)
+        log.append(conn, leaves, nodes, tree, notes.checkpoint(tree.size, tree.root, signer))
+        return [leaf.index for leaf in leaves]
+
+    def _leaf(self, index: int, statement: dict[str, Any]) -> Leaf:
+        envelope = envelopes.sign(statement, self._signer)
+        logged = entry(envelope, self._key.public_key())
+        return Leaf(index, logged, envelopes.to_json(envelope))

@@ -1,0 +1,39 @@
+"""A server's data directory: one process at a time has it, until that ends, however it ends."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from unlearn_server.errors import StartupError
+
+LOG = "log"
+"""What the folder in it is called that strangers may read over HTTP."""
+
+
+@contextmanager
+def locked(data_dir: Path) -> Iterator[None]:
+    """Takes the directory, and makes it if it is not there.
+
+    Raises:
+        StartupError: if it cannot be used, or is in use.
+    """
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise StartupError(f"--data-dir: cannot be used: {error.strerror}") from error
+    try:
+        _take(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _take(descriptor: int) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        message = "--data-dir: is in use by another server; stop that one, or name another"
+        raise StartupError(message) from error

@@ -1,0 +1,102 @@
+"""Shows what the log holds: its checkpoint, certificates with their proofs, consistency."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from sqlalchemy import Connection
+
+from unlearn_server.errors import Reason, ServiceError
+from unlearn_server.ledger import log, outcomes
+from unlearn_server.ledger.database import Database
+from unlearn_server.ledger.log import Head, LoggedKey
+from unlearn_server.ledger.outcomes import Certified
+from unlearn_server.log import envelopes, merkle
+from unlearn_server.log.bundles import bundle
+from unlearn_server.log.notes import SignatureType, VerifierKey
+from unlearn_server.log.proofs import Inclusion
+from unlearn_server.signing import public_pem
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A certificate's three files, its key in PEM, and what it is of."""
+
+    certified: Certified
+    envelope: bytes
+    bundle: bytes
+    tlog_proof: bytes
+    public_key: str
+
+
+class Evidence:
+    """Reads the log."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def checkpoint(self) -> tuple[str, VerifierKey]:
+        """The signed head, which every certificate is under, and the key that verifies it."""
+        with self._database.read() as conn:
+            head = log.head(conn)
+            return head.checkpoint, _verifier_key(head, log.keys(conn)[-1])
+
+    def certificate(self, index: int) -> Certificate:
+        """One certificate; raises CERTIFICATE_NOT_FOUND if the log has none there."""
+        with self._database.read() as conn:
+            log.leaf(conn, index)
+            [certified] = outcomes.certified(conn, index - 1, 1)
+            return self._with_proof(conn, [certified])[0]
+
+    def certificates(
+        self, after: int, limit: int, request_id: str | None, model_id: str | None
+    ) -> list[Certificate]:
+        """The next certificates by index, of an erasure or a model if one is named."""
+        with self._database.read() as conn:
+            found = outcomes.certified(conn, after, limit, request_id, model_id)
+            return self._with_proof(conn, found)
+
+    def consistency_proof(self, first: int, second: int) -> list[bytes]:
+        """That the log at one size begins that at another.
+
+        Raises:
+            ServiceError: SIZE_OUT_OF_RANGE for sizes that the log never had, or in wrong order.
+        """
+        with self._database.read() as conn:
+            size = log.head(conn).frontier.size
+            if not 0 < first <= second <= size:
+                message = (
+                    f"first_size, second_size: must be in this order from 1 to {size}, the size "
+                    "of the log"
+                )
+                raise ServiceError(Reason.SIZE_OUT_OF_RANGE, message, field="second_size")
+            return merkle.consistency_proof(first, second, log.nodes_of(conn))
+
+    def _with_proof(self, conn: Connection, found: Sequence[Certified]) -> list[Certificate]:
+        head, keys, nodes = log.head(conn), log.keys(conn), log.nodes_of(conn)
+        tree, shown = head.frontier, []
+        for certified in found:
+            index = certified.index
+            leaf, path = log.leaf(conn, index), merkle.inclusion_proof(index, tree.size, nodes)
+            inclusion = Inclusion(index, path, tree.size, tree.root, head.checkpoint)
+            envelope = envelopes.from_json(leaf.envelope)
+            verifier = _verifier_key(head, keys[-1])
+            signed_by = Ed25519PublicKey.from_public_bytes(_key_at(keys, index).public_key)
+            shown.append(
+                Certificate(
+                    certified,
+                    leaf.envelope,
+                    bundle(envelope, leaf.entry, inclusion, verifier),
+                    str(inclusion).encode(),
+                    public_pem(signed_by),
+                )
+            )
+        return shown
+
+
+def _key_at(keys: Sequence[LoggedKey], index: int) -> LoggedKey:
+    return next(key for key in reversed(keys) if key.first_index <= index)
+
+
+def _verifier_key(head: Head, key: LoggedKey) -> VerifierKey:
+    return VerifierKey(head.origin, SignatureType.ED25519, key.public_key)

@@ -1,0 +1,59 @@
+"""What the server shows over HTTP: metrics under ``/metrics``, the log's files under ``/log``."""
+
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import MetricsHandler
+
+
+class _Handler(SimpleHTTPRequestHandler):
+    """Files of a folder, and Prometheus for every other path."""
+
+    def __init__(self, registry: CollectorRegistry, *args: Any, **kwargs: Any) -> None:
+        self.registry = registry
+        super().__init__(*args, **kwargs)
+
+    def do_GET(self) -> None:  # http.server's
+        """Answers a file of the log, or the metrics."""
+        if self.path.startswith("/log/"):
+            super().do_GET()
+        else:
+            MetricsHandler.do_GET(self)  # type: ignore[arg-type] # it needs the registry alone
+
+    def translate_path(self, path: str) -> str:
+        """A path under ``/log`` is one in the folder; ``..`` leads nowhere."""
+        return super().translate_path(path.removeprefix("/log"))
+
+    def list_directory(self, path: Any) -> None:
+        """Lists nothing: a log's files are known by their names."""
+        del path
+        self.send_error(404)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 # http.server's
+        """Says nothing; there would be a line for every scrape."""
+
+
+def expose(
+    address: str, registry: CollectorRegistry, log: Path
+) -> tuple[ThreadingHTTPServer, Thread]:
+    """Serves at ``host:port`` in a thread; shut the returned server down at the end.
+
+    Args:
+        address: where.
+        registry: of the metrics.
+        log: the folder of the log's files.
+
+    Raises:
+        OSError: if the address cannot be bound.
+        ValueError: if it is not ``host:port``.
+    """
+    host, _, port = address.rpartition(":")
+    handler = partial(_Handler, registry, directory=str(log))
+    server = ThreadingHTTPServer((host, int(port)), handler)
+    thread = Thread(target=server.serve_forever, name="http", daemon=True)
+    thread.start()
+    return server, thread

@@ -1,0 +1,210 @@
+"""Checks what is stored against itself: log, published files, certificates, releases and rows.
+
+Each check names what it finds wrong and what to do. Nothing is repaired here: what is
+derived is made again by the server, and what is not must come from a backup.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import numpy as np
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from securesystemslib.dsse import Envelope
+from sqlalchemy import Connection
+
+from unlearn_server import publishing, rows
+from unlearn_server.auditing import Auditor
+from unlearn_server.domain import Erasure, Model, Outcome, Release
+from unlearn_server.errors import DecryptionError
+from unlearn_server.keys import KeyRing
+from unlearn_server.ledger import erasures, log, models, releases, samples
+from unlearn_server.ledger.database import Database
+from unlearn_server.ledger.log import Head, Leaf, LoggedKey
+from unlearn_server.log import envelopes, merkle, notes
+from unlearn_server.log.entries import entry
+from unlearn_server.log.notes import SignatureType, VerifierKey
+from unlearn_server.workspace import Workspaces
+from unlearning.commitment import weights_commitment
+
+_BLOCK = 1000
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something wrong: where, what, and what to do about it."""
+
+    where: str
+    problem: str
+    remedy: str
+
+
+_RESTORE = "the database was changed from outside: restore it from a backup"
+_REPUBLISH = "stop the server, move the folder away and start it: it is made again"
+
+
+def check(database: Database, keys: KeyRing, directory: Path) -> Iterator[Finding]:
+    """Every finding, as they come; none for a server whose data are sound.
+
+    Args:
+        database: the server's; nothing in it changes.
+        keys: that open its samples.
+        directory: where the log's files are.
+    """
+    with database.read() as conn:
+        head = log.head(conn)
+        yield from _tree(conn, head)
+        yield from _checkpoint(conn, head)
+        yield from _certificates(conn, head)
+        yield from _published(conn, head, directory)
+        for model in _every_model(conn):
+            yield from _rows(conn, model, keys)
+    yield from _models(database, keys)
+
+
+def _tree(conn: Connection, head: Head) -> Iterator[Finding]:
+    """The leaves make the nodes and the frontier that are stored."""
+    tree, nodes = merkle.Frontier(), log.nodes_of(conn)
+    for leaf in _leaves(conn, head):
+        tree, complete = tree.append(merkle.leaf_hash(leaf.entry))
+        try:
+            stored = nodes([node.coordinate for node in complete])
+        except KeyError:
+            stored = []
+        if list(stored) != [node.hash for node in complete]:
+            yield Finding(f"certificates/{leaf.index}", "the tree's nodes do not fit it", _RESTORE)
+    if tree != head.frontier:
+        yield Finding("the log", "its leaves are not those that its tree was made of", _RESTORE)
+
+
+def _checkpoint(conn: Connection, head: Head) -> Iterator[Finding]:
+    """The checkpoint is of that tree, and signed by the key in force."""
+    tree = head.frontier
+    if notes.tree_of(head.checkpoint) != (tree.size, tree.root):
+        yield Finding("the checkpoint", "is not of the log's tree", _RESTORE)
+    key = VerifierKey(head.origin, SignatureType.ED25519, log.keys(conn)[-1].public_key)
+    if not notes.is_signed(head.checkpoint, key):
+        yield Finding("the checkpoint", "the log's key did not sign it", _RESTORE)
+
+
+def _certificates(conn: Connection, head: Head) -> Iterator[Finding]:
+    """Each leaf is of its envelope, which its key signed and which says what the outcome does."""
+    keys, of_leaf = log.keys(conn), dict(_outcomes(conn))
+    for leaf in _leaves(conn, head):
+        where = f"certificates/{leaf.index}"
+        try:
+            statement = _signed_statement(leaf, keys)
+        except (ValueError, KeyError, InvalidSignature):
+            yield Finding(where, "its envelope, signature and entry do not fit", _RESTORE)
+            continue
+        told = of_leaf.pop(leaf.index, None)
+        if told and not _agree(statement, *told):
+            yield Finding(where, "it does not say what the erasure's outcome says", _RESTORE)
+        if not told and statement["predicateType"].startswith("urn:unlearn:erasure:"):
+            yield Finding(where, "no erasure has this outcome", _RESTORE)
+    for index, (erasure, _) in of_leaf.items():
+        yield Finding(
+            f"erasures/{erasure.request_id}", f"certificates/{index} is not in the log", _RESTORE
+        )
+
+
+def _published(conn: Connection, head: Head, directory: Path) -> Iterator[Finding]:
+    """The files are those of the log, as far as it was published."""
+    for path, content in publishing.files(conn, head, 0):
+        file = directory / path
+        if not file.exists():
+            yield Finding(f"log/{path}", "is missing", "start the server: it is made again")
+        elif file.read_bytes() != content():
+            yield Finding(f"log/{path}", "is not what the log holds", _REPUBLISH)
+    checkpoint = directory / publishing.CHECKPOINT
+    if not checkpoint.exists() or checkpoint.read_text() != head.checkpoint:
+        yield Finding("log/checkpoint", "is not the newest", "start the server: it is made again")
+
+
+def _rows(conn: Connection, model: Model, keys: KeyRing) -> Iterator[Finding]:
+    """Every sample opens with its own key, and they are as many as are counted."""
+    where, found = f"models/{model.model_id}", 0
+    for stored in samples.stream(conn, model.key, rows.ROWS_AT_ONCE):
+        found += len(stored)
+        try:
+            rows.unseal(stored, model, keys)
+        except DecryptionError:
+            yield Finding(where, "a sample does not open with its key", _RESTORE)
+    if found != model.sample_count:
+        problem = f"{found} samples have a key, and {model.sample_count} are counted"
+        yield Finding(where, problem, _RESTORE)
+
+
+def _models(database: Database, keys: KeyRing) -> Iterator[Finding]:
+    """Each release is what it commits to, and each exact one what its model's rows make it."""
+    auditor = Auditor(database, keys, Workspaces(database), Event())
+    with database.read() as conn:
+        held = {model: releases.serving(conn, model.key) for model in _every_model(conn)}
+    for model, release in held.items():
+        where = f"models/{model.model_id}"
+        if release and not _is_intact(model, release):
+            yield Finding(f"{where}/releases/{release.number}", "its weights changed", _RESTORE)
+        elif model.objective.is_exact and not _is_recomputed(auditor, model, release):
+            yield Finding(where, "its release is not what its samples make it", _RESTORE)
+
+
+def _is_intact(model: Model, release: Release) -> bool:
+    if release.weights is None or release.salt is None:
+        return False
+    weights = np.frombuffer(release.weights, "<i8")
+    return weights_commitment(release.salt, model.objective, weights) == release.weights_commitment
+
+
+def _is_recomputed(auditor: Auditor, model: Model, release: Release | None) -> bool:
+    audit = auditor.audit(model.model_id, b"")
+    if release is None or release.sample_count != model.sample_count:
+        return audit.consistent  # what was added since is in no commitment yet
+    return audit.consistent and audit.state_recomputed == release.state_commitment
+
+
+def _every_model(conn: Connection) -> Iterator[Model]:
+    after = 0
+    while found := models.page(conn, after, _BLOCK):
+        after = found[-1].key
+        yield from found
+
+
+def _leaves(conn: Connection, head: Head) -> Iterator[Leaf]:
+    for start in range(0, head.frontier.size, _BLOCK):
+        yield from log.leaves(conn, range(start, start + _BLOCK))
+
+
+def _outcomes(conn: Connection) -> Iterator[tuple[int, tuple[Erasure, Outcome]]]:
+    after = 0
+    while found := erasures.page(conn, (), after, _BLOCK):
+        after = found[-1].key
+        for erasure in found:
+            for outcome in erasure.outcomes:
+                if outcome.certificate is not None:
+                    yield outcome.certificate, (erasure, outcome)
+
+
+def _signed_statement(leaf: Leaf, keys: list[LoggedKey]) -> Any:
+    """What a leaf's envelope says; raises one of several errors unless all of it fits."""
+    logged = next(key for key in reversed(keys) if key.first_index <= leaf.index)
+    key = Ed25519PublicKey.from_public_bytes(logged.public_key)
+    envelope: Envelope = envelopes.from_json(leaf.envelope)
+    [signature] = envelope.signatures.values()
+    key.verify(bytes.fromhex(signature.signature), envelope.pae())
+    if entry(envelope, key) != leaf.entry:
+        raise ValueError("entry: is of another envelope")
+    return json.loads(envelope.payload)
+
+
+def _agree(statement: Any, erasure: Erasure, outcome: Outcome) -> bool:
+    told = statement["predicate"]
+    return bool(
+        told["erasure"] == f"erasures/{erasure.request_id}"
+        and told["model"]["name"] == f"models/{outcome.model_id}"
+        and told["method"]["name"] == outcome.method.name
+        and told["samples"]["erased"] == outcome.erased_samples
+    )

@@ -1,0 +1,141 @@
+"""The transparency log's leaves, its tree and its keys: what the published files come from.
+
+Leaves are appended in the transaction of what they certify, so that there is neither one
+without the other. The tree's complete nodes are stored as they come to be; whatever a
+proof needs is read in one query.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from unlearn_server.errors import Reason, ServiceError, StartupError
+from unlearn_server.ledger.batches import batches
+from unlearn_server.ledger.schema import log_leaves, log_nodes, logs, signing_keys
+from unlearn_server.log.merkle import Coordinate, Frontier, Node, Nodes
+
+
+@dataclass(frozen=True)
+class Head:
+    """Where the log stands.
+
+    Attributes:
+        origin: the log's name, for good.
+        frontier: its tree's right edge.
+        checkpoint: the signed note of that tree.
+    """
+
+    origin: str
+    frontier: Frontier
+    checkpoint: str
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A certificate in the log: its signed envelope, and the entry that stands in the tree."""
+
+    index: int
+    entry: bytes
+    envelope: bytes
+
+
+@dataclass(frozen=True)
+class LoggedKey:
+    """A key that signed from ``first_index`` on: 32 bytes, and the envelope that endorses it."""
+
+    first_index: int
+    public_key: bytes
+    endorsement: bytes | None
+
+
+_PAIR = sa.tuple_(log_nodes.c.level, log_nodes.c.place)
+_NODES = sa.select(log_nodes).where(_PAIR.in_(sa.bindparam("pairs", expanding=True)))
+_LEAVES = sa.select(log_leaves).order_by(log_leaves.c.leaf_index)
+
+
+def begin(conn: Connection, origin: str, public_key: bytes, checkpoint: str) -> None:
+    """Begins an empty log under its first key."""
+    frontier = Frontier().to_bytes()
+    conn.execute(
+        sa.insert(logs), {"origin": origin, "frontier": frontier, "checkpoint": checkpoint}
+    )
+    add_key(conn, LoggedKey(0, public_key, None))
+
+
+def has_begun(conn: Connection) -> bool:
+    """Whether there is a log."""
+    return conn.execute(sa.select(logs.c.key)).one_or_none() is not None
+
+
+def head(conn: Connection, *, for_update: bool = False) -> Head:
+    """Where the log stands; whoever appends locks it. StartupError before it has begun."""
+    query = sa.select(logs)
+    row = conn.execute(query.with_for_update() if for_update else query).one_or_none()
+    if row is None:
+        raise StartupError("the database: has no log yet; start the server once")
+    return Head(row.origin, Frontier.from_bytes(row.frontier), row.checkpoint)
+
+
+def append(
+    conn: Connection, leaves: Sequence[Leaf], nodes: Sequence[Node], frontier: Frontier, note: str
+) -> None:
+    """Stores leaves, the nodes they complete, and the tree and checkpoint that come of it."""
+    conn.execute(
+        sa.insert(log_leaves),
+        [
+            {"leaf_index": leaf.index, "entry": leaf.entry, "envelope": leaf.envelope}
+            for leaf in leaves
+        ],
+    )
+    conn.execute(
+        sa.insert(log_nodes),
+        [{**node.coordinate._asdict(), "hash": node.hash} for node in nodes],
+    )
+    conn.execute(sa.update(logs).values(frontier=frontier.to_bytes(), checkpoint=note))
+
+
+def nodes_of(conn: Connection) -> Nodes:
+    """Fetches nodes that are complete; KeyError for one that is not."""
+
+    def fetch(coordinates: Sequence[Coordinate]) -> list[bytes]:
+        found = {
+            Coordinate(row.level, row.place): row.hash
+            for batch in batches(coordinates)
+            for row in conn.execute(_NODES, {"pairs": [tuple(pair) for pair in batch]})
+        }
+        return [found[coordinate] for coordinate in coordinates]
+
+    return fetch
+
+
+def leaf(conn: Connection, index: int) -> Leaf:
+    """One leaf; raises ServiceError CERTIFICATE_NOT_FOUND if the log has none there."""
+    row = conn.execute(sa.select(log_leaves).where(log_leaves.c.leaf_index == index)).one_or_none()
+    if row is None:
+        message = "name: there is no such certificate; use the name that an outcome has"
+        raise ServiceError(Reason.CERTIFICATE_NOT_FOUND, message, field="name")
+    return _leaf(row)
+
+
+def leaves(conn: Connection, indices: range) -> Iterator[Leaf]:
+    """The leaves of these indices, in order, as far as they are there."""
+    first, last = indices.start, indices.stop - 1
+    rows = conn.execute(_LEAVES.where(log_leaves.c.leaf_index.between(first, last)))
+    return map(_leaf, rows)
+
+
+def add_key(conn: Connection, key: LoggedKey) -> None:
+    """Notes a key that signs from now on."""
+    conn.execute(sa.insert(signing_keys), vars(key))
+
+
+def keys(conn: Connection) -> list[LoggedKey]:
+    """Every key that the log was signed with, the oldest first."""
+    rows = conn.execute(sa.select(signing_keys).order_by(signing_keys.c.first_index))
+    return [LoggedKey(*row) for row in rows]
+
+
+def _leaf(row: sa.Row[tuple[int, bytes, bytes]]) -> Leaf:
+    return Leaf(row.leaf_index, row.entry, row.envelope)

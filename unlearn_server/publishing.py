@@ -1,0 +1,141 @@
+"""Publishes the log as static files, for strangers to read and to mirror.
+
+    checkpoint, tile/...    as c2sp.org/tlog-tiles has them
+    keys.json               every key the log was signed with, and who endorsed it
+
+They are made from the database, after the commit, and made again where they are missing. The
+checkpoint comes last and takes the place of the old one in one step, so that whoever reads it
+finds the tiles under it.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from sqlalchemy import Connection
+
+from unlearn_server.announcements import Announcements
+from unlearn_server.errors import StartupError
+from unlearn_server.ledger import log
+from unlearn_server.ledger.database import Database
+from unlearn_server.ledger.log import Head, LoggedKey
+from unlearn_server.log import merkle, notes, tiles
+from unlearn_server.log.notes import SignatureType, VerifierKey
+from unlearn_server.signing import public_pem
+from unlearning import background
+
+CHECKPOINT = "checkpoint"
+
+_LOOK_AGAIN_SECONDS = 30.0
+_PAUSE_SECONDS = 0.2
+"""Between two publications: many erasures make one."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Publisher:
+    """Keeps a folder of files in step with the log until stopped."""
+
+    def __init__(self, database: Database, directory: Path, changes: Announcements) -> None:
+        """Takes the folder, which is made if it is not there."""
+        self._database = database
+        self._directory = directory
+        self._changes = changes
+        self._published: int | None = None
+        self._stopping = Event()
+        self._thread = Thread(target=self._run, name="publisher")
+
+    def check(self) -> None:
+        """Raises StartupError if what is published is not how this log began."""
+        try:
+            size, root = notes.tree_of((self._directory / CHECKPOINT).read_text())
+        except FileNotFoundError:
+            return
+        with self._database.read() as conn:
+            head = log.head(conn)
+            known = size <= head.frontier.size
+            if known and merkle.frontier(size, log.nodes_of(conn)).root == root:
+                return
+        raise StartupError(
+            f"the database: knows {head.frontier.size} certificates, and {size} others are "
+            f"published in {self._directory}; to go on would show two histories. Restore the "
+            "newest database"
+        )
+
+    def start(self) -> None:
+        """Publishes what is there, then what comes."""
+        self.publish()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Publishes what there is, and returns."""
+        self._stopping.set()
+        self._changes.ring()
+        self._thread.join()
+
+    def publish(self) -> None:
+        """Brings the files up to the log as it stands; the first time, all that are missing."""
+        with self._database.read() as conn:
+            head = log.head(conn)
+            if self._published == head.frontier.size:
+                return
+            for path, content in files(conn, head, self._published or 0):
+                file = self._directory / path
+                if self._published is not None or not file.exists():
+                    _write(file, content())
+            _write(self._directory / "keys.json", keys_json(conn, head))
+        _write(self._directory / CHECKPOINT, head.checkpoint.encode())
+        self._published = head.frontier.size
+
+    def _run(self) -> None:
+        background.give_way()
+        while not self._stopping.is_set():
+            heard = self._changes.rings
+            try:
+                self.publish()
+            except Exception:
+                _log.exception("the log could not be published and will be tried again")
+            self._changes.wait(heard, _LOOK_AGAIN_SECONDS)
+            self._stopping.wait(_PAUSE_SECONDS)
+
+
+def files(conn: Connection, head: Head, old: int) -> Iterator[tuple[str, Any]]:
+    """Path and a function that makes the content, of each tile since a size of the log."""
+    nodes, size = log.nodes_of(conn), head.frontier.size
+    for bundle in tiles.entry_bundles(old, size):
+        yield (
+            bundle.path,
+            lambda bundle=bundle: tiles.bundled(
+                [leaf.entry for leaf in log.leaves(conn, bundle.leaves)]
+            ),
+        )
+    for tile in tiles.hash_tiles(old, size):
+        yield tile.path, lambda tile=tile: tile.content(nodes)
+
+
+def keys_json(conn: Connection, head: Head) -> bytes:
+    """The log's keys, the oldest first."""
+    described = [_described(head.origin, key) for key in log.keys(conn)]
+    return json.dumps({"origin": head.origin, "keys": described}, indent=1).encode()
+
+
+def _described(origin: str, key: LoggedKey) -> dict[str, Any]:
+    return {
+        "publicKey": public_pem(Ed25519PublicKey.from_public_bytes(key.public_key)),
+        "verifierKey": str(VerifierKey(origin, SignatureType.ED25519, key.public_key)),
+        "firstIndex": key.first_index,
+        "endorsement": json.loads(key.endorsement) if key.endorsement else None,
+    }
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Replaces a file in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}")
+    unfinished.write_bytes(content)
+    os.replace(unfinished, path)
