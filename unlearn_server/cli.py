@@ -173,7 +173,7 @@ def check(data_dir: Path) -> None:
         unlearn-server fsck --data-dir ./data
     """
     try:
-        with locked(data_dir), opened(data_dir) as (database, keys):
+        with locked(data_dir, create=False), opened(data_dir) as (database, keys):
             findings = list(fsck.check(database, keys, data_dir / LOG))
     except (ServerError, UnlearningError) as error:
         click.echo(f"unlearn-server: {error}", err=True)
@@ -204,7 +204,7 @@ def rotate(data_dir: Path, signing_key: Path | None) -> None:
         unlearn-server keys rotate --data-dir ./data
     """
     try:
-        with locked(data_dir), opened(data_dir) as (database, _):
+        with locked(data_dir, create=False), opened(data_dir) as (database, _):
             key_id = rotation.rotate(database, signing_key or data_dir / SIGNING_FILE)
     except ServerError as error:
         click.echo(f"unlearn-server: {error}", err=True)
