@@ -13,6 +13,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from unlearn_server import fsck, rotation
+from unlearn_server.announcements import Announcements
 from unlearn_server.app import Options
 from unlearn_server.app import serve as run
 from unlearn_server.data_directory import LOG, locked
@@ -20,6 +21,7 @@ from unlearn_server.errors import ServerError, StartupError
 from unlearn_server.experiment import Experiment, carry_out
 from unlearn_server.logs import configure_logs
 from unlearn_server.offline import opened
+from unlearn_server.publishing import Publisher
 from unlearn_server.signing import SIGNING_FILE
 from unlearning.errors import UnlearningError
 from unlearning.readouts.result import ReadOut, ReadOuts
@@ -206,6 +208,7 @@ def rotate(data_dir: Path, signing_key: Path | None) -> None:
     try:
         with locked(data_dir, create=False), opened(data_dir) as (database, _):
             key_id = rotation.rotate(database, signing_key or data_dir / SIGNING_FILE)
+            Publisher(database, data_dir / LOG, Announcements()).publish()
     except ServerError as error:
         click.echo(f"unlearn-server: {error}", err=True)
         sys.exit(_CANNOT)

@@ -103,8 +103,8 @@ class Publisher:
         while not self._stopping.is_set():
             heard = self._changes.rings
             self._try_to_publish()
-            self._changes.wait(heard, _LOOK_AGAIN_SECONDS)
             self._stopping.wait(_PAUSE_SECONDS)
+            self._changes.wait(heard, _LOOK_AGAIN_SECONDS)
         self._try_to_publish()
 
     def _try_to_publish(self) -> None:
