@@ -207,8 +207,10 @@ def rotate(data_dir: Path, signing_key: Path | None) -> None:
     """
     try:
         with locked(data_dir, create=False), opened(data_dir) as (database, _):
+            publisher = Publisher(database, data_dir / LOG, Announcements())
+            publisher.check()
             key_id = rotation.rotate(database, signing_key or data_dir / SIGNING_FILE)
-            Publisher(database, data_dir / LOG, Announcements()).publish()
+            publisher.publish()
     except ServerError as error:
         click.echo(f"unlearn-server: {error}", err=True)
         sys.exit(_CANNOT)
