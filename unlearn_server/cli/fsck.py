@@ -24,7 +24,7 @@ def fsck(data_dir: Path) -> None:
     Example:
         unlearn-server fsck --data-dir ./data
     """
-    with told(), locked(data_dir), opened(data_dir) as (database, keys):
+    with told(), locked(data_dir, create=False), opened(data_dir) as (database, keys):
         findings = list(checking.check(database, keys, data_dir / LOG))
     for finding in findings:
         click.echo(f"{finding.where}: {finding.problem}; {finding.remedy}")
