@@ -15,6 +15,7 @@ from unlearn_client.cli.predict import predict
 from unlearn_client.cli.samples import release, samples
 from unlearn_client.cli.teaching import Group, write_verbatim
 from unlearn_client.cli.verify import verify
+from unlearn_client.cli.witness import witness
 from unlearn_client.errors import SampleFileError, UnlearnError
 
 EXAMPLE = """\
@@ -88,5 +89,27 @@ def main(ctx: click.Context, address: str, timeout: float, as_json: bool) -> Non
     ctx.obj = App(address, timeout, as_json)
 
 
-for command in (models, samples, release, predict, erase, erasures, audit, certificates, verify):
+for command in (
+    models,
+    samples,
+    release,
+    predict,
+    erase,
+    erasures,
+    audit,
+    certificates,
+    verify,
+    witness,
+):
+    models,
+    samples,
+    release,
+    predict,
+    erase,
+    erasures,
+    audit,
+    certificates,
+    verify,
+    witness,
+):
     main.add_command(command)
