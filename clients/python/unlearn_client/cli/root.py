@@ -101,15 +101,4 @@ for command in (
     verify,
     witness,
 ):
-    models,
-    samples,
-    release,
-    predict,
-    erase,
-    erasures,
-    audit,
-    certificates,
-    verify,
-    witness,
-):
     main.add_command(command)
