@@ -11,6 +11,7 @@ from unlearn_client.cli.erase import erase
 from unlearn_client.cli.erasures import erasures
 from unlearn_client.cli.failures import BAD_INPUT, exit_code, report
 from unlearn_client.cli.models import models
+from unlearn_client.cli.monitor import monitor
 from unlearn_client.cli.predict import predict
 from unlearn_client.cli.samples import release, samples
 from unlearn_client.cli.teaching import Group, write_verbatim
@@ -99,6 +100,7 @@ for command in (
     audit,
     certificates,
     verify,
+    monitor,
     witness,
 ):
     main.add_command(command)

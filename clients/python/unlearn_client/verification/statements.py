@@ -141,14 +141,19 @@ def _method(members: Members) -> str:
 
 def _times(members: Members) -> Iterator[tuple[str, str]]:
     received, due, complete = (
-        _time(members, f"predicate.{name}Time") for name in ("receive", "due", "complete")
+        read_time(members, f"predicate.{name}Time") for name in ("receive", "due", "complete")
     )
     yield "Received", minute(received)
     yield "Completed", f"{minute(complete)}, {'on time' if complete <= due else 'LATE'}"
     yield "Due", minute(due)
 
 
-def _time(members: Members, path: str) -> datetime:
+def read_time(members: Members, path: str) -> datetime:
+    """The time at a path.
+
+    Raises:
+        VerificationError: something else stands there, or nothing.
+    """
     text = members.text(path)
     try:
         if not _TIME.fullmatch(text):
