@@ -67,9 +67,7 @@ def check(database: Database, keys: KeyRing, directory: Path) -> Iterator[Findin
         yield from _readable("the models", _models(conn, database, keys))
 
 
-def _readable(
-    where: str, findings: Iterator[Finding], remedy: str = _RESTORE
-) -> Iterator[Finding]:
+def _readable(where: str, findings: Iterator[Finding], remedy: str = _RESTORE) -> Iterator[Finding]:
     """What a check finds; that it could not be done, if so."""
     try:
         yield from findings
