@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,3 +66,26 @@ def written(certificate: Certificate, folder: Path) -> list[Path]:
     for path, content in files.items():
         Path(path).write_bytes(content)
     return [Path(path) for path in files]
+
+
+def described() -> set[str]:
+    """What docs/certificate.md names in code spans."""
+    text = (Path(__file__).parents[2] / "docs" / "certificate.md").read_text()
+    return set(text.split("`")[1::2])
+
+
+def paths(value: Any, prefix: str = "") -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from paths(inner, f"{prefix}.{name}" if prefix else name)
+    else:
+        yield prefix
+        if isinstance(value, list):
+            for inner in value:
+                yield from paths(inner, f"{prefix}[]") if isinstance(inner, dict) else ()
+
+
+def check_documented(statements: Sequence[dict[str, Any]]) -> None:
+    found = {path for statement in statements for path in paths(statement)}
+    assert len(found) > 5
+    assert found - described() == set()

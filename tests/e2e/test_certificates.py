@@ -4,7 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from google.protobuf.json_format import MessageToDict
 from tests.e2e.evidence import (
     SALT,
     Certified,
+    check_documented,
     checkpoint_of,
     erase,
     payload,
@@ -178,9 +179,8 @@ def test_a_tangent_model_with_infinity_in_words(server: Any) -> None:
     assert b'"nats":"Infinity"' in payload(done.certificate)
 
 
-def test_whoever_sees_success_finds_the_certificate_under_the_checkpoint(
-    server: Any, model: str
-) -> None:
+@pytest.mark.usefixtures("model")
+def test_whoever_sees_success_finds_the_certificate_under_the_checkpoint(server: Any) -> None:
     for i in range(6):
         accepted = server.client.create_erasure(Selection.subjects([f"p{i}"]))
         stream = server.erasures.WatchErasure(WatchErasureRequest(name=accepted.name), timeout=60)
@@ -485,7 +485,7 @@ def test_a_request_received_long_ago_is_certified(
 
 
 def test_whatever_is_certified_can_be_shown(
-    server: Any, refusal: Any, fresh_id: Any, model: str, folder: Path
+    server: Any, refusal: Any, fresh_id: Any, folder: Path
 ) -> None:
     """A verifier refuses what a terminal would take for commands; so does the server."""
     asked = Erasure(selection=Selection.subjects(["p1"]), regulation="gdpr\x1b[2J")
@@ -511,29 +511,6 @@ def test_extreme_settings_are_certified(server: Any, fresh_id: Any, folder: Path
         server.client.create_model(model_id, "features:3", ["a", "b"], user_weights=weights)
         done = erase(server, model_id, Selection.subjects(["p1"]))
         assert unlearn("verify", *written(done.certificate, folder)).exit_code == 0
-
-
-def described() -> set[str]:
-    """What docs/certificate.md names in code spans."""
-    text = (Path(__file__).parents[2] / "docs" / "certificate.md").read_text()
-    return set(text.split("`")[1::2])
-
-
-def paths(value: Any, prefix: str = "") -> Iterator[str]:
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            yield from paths(inner, f"{prefix}.{name}" if prefix else name)
-    else:
-        yield prefix
-        if isinstance(value, list):
-            for inner in value:
-                yield from paths(inner, f"{prefix}[]") if isinstance(inner, dict) else ()
-
-
-def check_documented(statements: Sequence[dict[str, Any]]) -> None:
-    found = {path for statement in statements for path in paths(statement)}
-    assert len(found) > 5
-    assert found - described() == set()
 
 
 def test_every_member_of_a_statement_is_documented(server: Any, model: str) -> None:

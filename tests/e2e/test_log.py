@@ -20,9 +20,10 @@ from cryptography.hazmat.primitives.serialization import (
     KeySerializationEncryption,
     NoEncryption,
     PrivateFormat,
+    PublicFormat,
 )
 
-from tests.e2e.evidence import checkpoint_of, erase, payload, unlearn, written
+from tests.e2e.evidence import check_documented, checkpoint_of, erase, payload, unlearn, written
 from tests.e2e.test_crash import Sender
 from tests.foreign import verifiers
 from unlearn.v1.erasure_pb2 import CreateErasureRequest, Erasure
@@ -307,14 +308,14 @@ def test_a_key_that_others_may_read_is_refused(data_dir: Path, refused: Any) -> 
     refused("signing.key: others may read or write it; chmod 600 it")
 
 
-RSA = pem(rsa.generate_private_key(65537, 2048))
+RSA_KEY = rsa.generate_private_key(65537, 2048)
+RSA = pem(RSA_KEY)
 NO_KEYS = {
     "empty": b"",
     "garbage": b"\xff\x00 garbage",
     "PEM of garbage": b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
     "RSA": RSA,
-    "public": b"-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcH"
-    b"URo=\n-----END PUBLIC KEY-----\n",
+    "public": RSA_KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
     "encrypted": pem(new_key(), BestAvailableEncryption(b"secret")),
 }
 
@@ -428,6 +429,7 @@ def test_certificates_of_four_keys_verify_from_the_first(data_dir: Path, tmp_pat
     rotations = [each.name for each in listed if not each.erasure]
     assert rotations == ["certificates/2", "certificates/4", "certificates/6"]
     assert not any(each.model for each in listed if not each.erasure)
+    check_documented([json.loads(payload(each)) for each in listed])
 
     log, keys = data_dir / "log", published_keys(data_dir)
     assert [key["firstIndex"] for key in keys["keys"]] == [0, 3, 5, 7]
