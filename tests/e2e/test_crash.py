@@ -236,6 +236,7 @@ def test_what_the_server_writes_is_for_its_owner_only(start, tmp_path, samples):
         server.client.add_samples("m", samples)
         modes = {p.name: p.stat().st_mode & 0o777 for p in (tmp_path / "data").iterdir()}
     assert {"unlearn.db", "unlearn.db-wal", "master.key", "id-hashing.key"} <= modes.keys()
+    assert modes.pop("log") == 0o755  # it is published
     assert set(modes.values()) == {0o600}
     assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
 
