@@ -67,6 +67,10 @@ def test_a_certificate_in_any_of_its_forms(index):
         assert accepted(part).proven == report.proven
 
 
+def test_nothing_is_not_verified():
+    assert not verify({}, TRUSTED).verified
+
+
 def test_several_certificates_are_sorted_out():
     files = {name: content for index in (1, 5, 2) for name, content in LOG.files(index).items()}
     reports = verify(dict(sorted(files.items())), TRUSTED).reports

@@ -12,12 +12,8 @@ if not report.refusal:
 """
 
 from unlearn_client.errors import VerificationError
-from unlearn_client.verification.certificates import (
-    MAX_FILE_BYTES,
-    Report,
-    Verification,
-    verify,
-)
+from unlearn_client.verification.certificates import Report, Verification, verify
+from unlearn_client.verification.evidence import MAX_FILE_BYTES
 from unlearn_client.verification.keyrings import Keyring, read_trusted
 from unlearn_client.verification.notes import Checkpoint, read_checkpoint
 from unlearn_client.verification.openings import Opening

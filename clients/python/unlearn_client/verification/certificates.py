@@ -1,32 +1,18 @@
-"""Verifying certificates: what is proven, what is only claimed, what is not covered.
-
-A certificate comes in up to three files, recognised by their content: the DSSE envelope,
-a Sigstore bundle, and a tlog-proof. Files belong together if they are about one log
-entry: a proof belongs to the certificate for whose leaf hash it gives the log's root.
-"""
+"""Verifying certificates: what is proven, what is only claimed, what is not covered."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from unlearn_client.errors import VerificationError
-from unlearn_client.verification.encoding import json_object
-from unlearn_client.verification.envelopes import MAX_ENVELOPE_BYTES, Envelope, read_envelope
+from unlearn_client.verification.evidence import Certificate, Evidence
 from unlearn_client.verification.history import History
 from unlearn_client.verification.keyrings import MAX_KEYS_BYTES, Keyring, LogKey
 from unlearn_client.verification.merkle import leaf_hash
 from unlearn_client.verification.notes import Checkpoint
 from unlearn_client.verification.openings import Opening
-from unlearn_client.verification.proofs import (
-    PROOF_HEADER,
-    Bundle,
-    Proof,
-    read_bundle,
-    read_proof,
-)
+from unlearn_client.verification.proofs import Proof
 from unlearn_client.verification.statements import Statement, read_statement
 from unlearn_client.verification.tiles import Log
-
-MAX_FILE_BYTES = 2 * MAX_ENVELOPE_BYTES
 
 
 @dataclass(frozen=True)
@@ -66,8 +52,8 @@ class Verification:
 
     @property
     def verified(self) -> bool:
-        """Was nothing refused?"""
-        return not any(report.refusal for report in self.reports)
+        """Was there something, and nothing of it refused?"""
+        return bool(self.reports) and not any(report.refusal for report in self.reports)
 
 
 def verify(
@@ -89,7 +75,7 @@ def verify(
     Raises:
         VerificationError: the log itself, or the saved checkpoint, is refused.
     """
-    evidence = _Evidence(files)
+    evidence = Evidence(files)
     keyring = trusted or evidence.own_keys()
     if log and (keys_json := log.read("keys.json", MAX_KEYS_BYTES)):
         keyring = keyring.extended(keys_json)
@@ -97,88 +83,12 @@ def verify(
     certificates = evidence.certificates(keyring)
     history = History(keyring, log, saved)
     reports = [_report(one, keyring, history, opening) for one in certificates]
-    return Verification((*reports, *evidence.refusals), keyring.pinned, history.newest)
-
-
-@dataclass
-class _Certificate:
-    """The files about one log entry.
-
-    Attributes:
-        envelope: the certificate itself.
-        files: their names.
-        proofs: that the log holds it.
-    """
-
-    envelope: Envelope
-    files: list[str] = field(default_factory=list)
-    proofs: list[Proof] = field(default_factory=list)
-
-
-class _Evidence:
-    """All files at hand, sorted; those that are malformed are kept as refusals."""
-
-    def __init__(self, files: Mapping[str, bytes]) -> None:
-        self.refusals: list[Report] = []
-        self._envelopes: dict[str, Envelope] = {}
-        self._bundles: dict[str, Bundle] = {}
-        self._proofs: dict[str, Proof] = {}
-        for name, content in files.items():
-            try:
-                self._add(name, content)
-            except VerificationError as error:
-                self.refusals.append(Report((name,), str(error)))
-
-    def _add(self, name: str, content: bytes) -> None:
-        if content.startswith(PROOF_HEADER.encode()):
-            self._proofs[name] = read_proof(content)
-            return
-        document = json_object(content, "it", MAX_FILE_BYTES)
-        if "mediaType" in document:
-            self._bundles[name] = read_bundle(document)
-        elif "payload" in document:
-            self._envelopes[name] = read_envelope(document)
-        else:
-            raise VerificationError("it is no DSSE envelope, Sigstore bundle or tlog-proof")
-
-    def own_keys(self) -> Keyring:
-        """The keys that the certificates themselves name."""
-        keys = dict.fromkeys(LogKey(bundle.key) for bundle in self._bundles.values())
-        return Keyring(tuple(keys), pinned=False)
-
-    def certificates(self, keyring: Keyring) -> list[_Certificate]:
-        """The certificates with their proofs; what fits none becomes a refusal."""
-        found: dict[bytes, _Certificate] = {}
-        for name, envelope in self._all_envelopes():
-            try:
-                key = keyring.key(envelope.key_id).key
-            except VerificationError as error:
-                self.refusals.append(Report((name,), str(error)))
-                continue
-            leaf = leaf_hash(envelope.entry(key))
-            certificate = found.setdefault(leaf, _Certificate(envelope))
-            certificate.files.append(name)
-            if bundle := self._bundles.get(name):
-                certificate.proofs.append(bundle.proof)
-        for name, proof in self._proofs.items():
-            self._match(name, proof, found)
-        return list(found.values())
-
-    def _all_envelopes(self) -> Iterator[tuple[str, Envelope]]:
-        yield from self._envelopes.items()
-        yield from ((name, bundle.envelope) for name, bundle in self._bundles.items())
-
-    def _match(self, name: str, proof: Proof, found: Mapping[bytes, _Certificate]) -> None:
-        for leaf, certificate in found.items():
-            if _proves(proof, leaf):
-                certificate.files.append(name)
-                certificate.proofs.append(proof)
-                return
-        self.refusals.append(Report((name,), "it is the proof of none of the certificates given"))
+    refusals = [Report((name,), reason) for name, reason in evidence.refusals]
+    return Verification((*reports, *refusals), keyring.pinned, history.newest)
 
 
 def _report(
-    certificate: _Certificate, keyring: Keyring, history: History, opening: Opening | None
+    certificate: Certificate, keyring: Keyring, history: History, opening: Opening | None
 ) -> Report:
     files = tuple(certificate.files)
     try:
@@ -188,7 +98,7 @@ def _report(
 
 
 def _verified(
-    certificate: _Certificate,
+    certificate: Certificate,
     files: tuple[str, ...],
     keyring: Keyring,
     history: History,
@@ -265,11 +175,3 @@ def _caveats(keyring: Keyring, history: History) -> Iterator[str]:
             "That the log shows this same history to everybody and for ever: keep its checkpoint "
             "with --checkpoint, to be told if it does not."
         )
-
-
-def _proves(proof: Proof, leaf: bytes) -> bool:
-    try:
-        proof.verify(leaf)
-    except VerificationError:
-        return False
-    return True

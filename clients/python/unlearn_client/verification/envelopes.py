@@ -12,8 +12,9 @@ from typing import Any
 import rfc8785
 
 from unlearn_client.errors import VerificationError
-from unlearn_client.verification.encoding import Members, base64, json_object
+from unlearn_client.verification.encoding import base64, json_object
 from unlearn_client.verification.keys import SIGNATURE_BYTES, PublicKey, encode
+from unlearn_client.verification.members import Members
 
 MAX_ENVELOPE_BYTES = 2**20
 PAYLOAD_TYPE = "application/vnd.in-toto+json"

@@ -56,8 +56,9 @@ class History:
             )
         if self.current and checkpoint.size > self.current.size:
             raise VerificationError(
-                f"the log was rolled back, or its copy is old: it has {self.current.size} "
-                f"entries now, and had {checkpoint.size} before"
+                f"the log as published has {self.current.size} entries, and showed "
+                f"{checkpoint.size} before: it was rolled back, or its copy is old; if the "
+                "certificate is new, try again later"
             )
         place = bisect(self._seen, checkpoint.size, key=lambda seen: seen.size)
         if place:

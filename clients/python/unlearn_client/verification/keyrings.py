@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from unlearn_client.errors import VerificationError
-from unlearn_client.verification.encoding import Members, json_object, utf8
+from unlearn_client.verification.encoding import json_object, utf8
 from unlearn_client.verification.envelopes import read_envelope
 from unlearn_client.verification.keys import PublicKey, read_verifier_key
+from unlearn_client.verification.members import Members
 from unlearn_client.verification.notes import Checkpoint
 
 MAX_KEYS_BYTES = 2**20

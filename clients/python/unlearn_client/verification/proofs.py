@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from unlearn_client.errors import VerificationError
-from unlearn_client.verification.encoding import Members, base64, decimal, utf8
+from unlearn_client.verification.encoding import base64, decimal, utf8
 from unlearn_client.verification.envelopes import Envelope, entry_key, read_envelope
 from unlearn_client.verification.keys import PublicKey
+from unlearn_client.verification.members import Members
 from unlearn_client.verification.merkle import HASH_BYTES, MAX_PROOF, verify_inclusion
 from unlearn_client.verification.notes import Checkpoint, read_checkpoint
 

@@ -14,9 +14,10 @@ from math import isinf
 from typing import Any
 
 from unlearn_client.errors import VerificationError
-from unlearn_client.verification.encoding import Members, json_object
+from unlearn_client.verification.encoding import json_object
 from unlearn_client.verification.envelopes import MAX_ENVELOPE_BYTES
 from unlearn_client.verification.keyrings import STATEMENT_TYPE
+from unlearn_client.verification.members import Members
 
 ERASURE_TYPE = "urn:unlearn:erasure:v1"
 

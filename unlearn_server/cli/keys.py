@@ -1,0 +1,41 @@
+"""``unlearn-server keys``: the key that signs."""
+
+from pathlib import Path
+
+import click
+
+from unlearn_server import rotation
+from unlearn_server.announcements import Announcements
+from unlearn_server.cli import options
+from unlearn_server.cli.failures import told
+from unlearn_server.data_directory import LOG, locked
+from unlearn_server.offline import opened
+from unlearn_server.publishing import Publisher
+from unlearn_server.signing import SIGNING_FILE
+
+
+@click.group()
+def keys() -> None:
+    """The key that signs certificates and the log."""
+
+
+@keys.command()
+@options.data_dir
+@options.signing_key
+def rotate(data_dir: Path, signing_key: Path | None) -> None:
+    r"""Make a new signing key in place of the old one, which endorses it in the log.
+
+    Stop the server first. Certificates of the old key stay valid: the log tells which key signed
+    when. The old key is gone afterwards; where yours is given in the environment, put it into a
+    file, name that as --signing-key, and take the new one from there.
+
+    \b
+    Example:
+        unlearn-server keys rotate --data-dir ./data
+    """
+    with told(), locked(data_dir, create=False), opened(data_dir) as (database, _):
+        publisher = Publisher(database, data_dir / LOG, Announcements())
+        publisher.check()
+        key_id = rotation.rotate(database, signing_key or data_dir / SIGNING_FILE)
+        publisher.publish()
+    click.echo(f"the key in force is {key_id}")

@@ -1,0 +1,23 @@
+"""Options that several commands take."""
+
+from pathlib import Path
+
+import click
+
+data_dir = click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    envvar="UNLEARN_DATA_DIR",
+    show_envvar=True,
+    help="Where samples, keys and releases are kept; serve makes it if it is not there.",
+)
+
+signing_key = click.option(
+    "--signing-key",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar="UNLEARN_SIGNING_KEY_FILE",
+    show_envvar=True,
+    help="The Ed25519 key that signs certificates and the log, in PEM; by default signing.key in "
+    "the data directory.",
+)

@@ -1,0 +1,58 @@
+"""``unlearn-server serve``: the service itself."""
+
+from pathlib import Path
+
+import click
+
+from unlearn_server.app import Options
+from unlearn_server.app import serve as run
+from unlearn_server.cli import options
+from unlearn_server.cli.failures import told
+from unlearn_server.logs import configure_logs
+
+_CANNOT_START = 1
+
+
+@click.command(context_settings={"show_default": True})
+@options.data_dir
+@click.option(
+    "--address",
+    default="localhost:50051",
+    envvar="UNLEARN_ADDRESS",
+    show_envvar=True,
+    help="HOST:PORT to answer gRPC at.",
+)
+@click.option(
+    "--metrics-address",
+    default="localhost:9464",
+    envvar="UNLEARN_METRICS_ADDRESS",
+    show_envvar=True,
+    help="HOST:PORT to answer Prometheus at, under /metrics, and to show the log at, under /log.",
+)
+@options.signing_key
+@click.option(
+    "--log-origin",
+    envvar="UNLEARN_LOG_ORIGIN",
+    show_envvar=True,
+    help="What the log is called for good, such as privacy.example.com/unlearning; said once, "
+    "when it begins. By default a name made of its key.",
+)
+def serve(
+    data_dir: Path,
+    address: str,
+    metrics_address: str,
+    signing_key: Path | None,
+    log_origin: str | None,
+) -> None:
+    r"""Serve until SIGTERM, then drain.
+
+    Keys that are missing are generated into the data directory, readable by you alone, when it
+    is new. UNLEARN_SIGNING_KEY may hold the signing key itself, in PEM.
+
+    \b
+    Example:
+        unlearn-server serve --data-dir ./data
+    """
+    configure_logs()
+    with told(_CANNOT_START):
+        run(Options(data_dir, address, metrics_address, signing_key, log_origin))
