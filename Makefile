@@ -17,8 +17,7 @@ test: .venv/.foreign
 
 .venv/.foreign: .venv/.installed $(wildcard tests/foreign/*.json tests/foreign/*.go)
 	.venv/bin/pip install --quiet --constraint constraints.txt --editable '.[foreign]'
-	$(PY) -m tests.foreign.install
-	touch $@
+	$(PY) -m tests.foreign.install && touch $@ || echo 'tests against foreign verifiers are skipped'
 
 lint: install
 	.venv/bin/ruff check .

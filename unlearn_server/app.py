@@ -114,7 +114,7 @@ def serve(options: Options) -> None:
 def running(options: Options) -> Iterator[Running]:
     """A running server, drained at the end: requests finish, then the batch in hand."""
     with ExitStack() as stack:
-        stack.enter_context(locked(options.data_dir))
+        stack.enter_context(locked(options.data_dir, create=True))
         # Half of the processors for the mathematics: the others answer, hash and store.
         threads = max(1, (os.cpu_count() or 1) // 2)
         stack.enter_context(threadpool_limits(threads, user_api="blas"))

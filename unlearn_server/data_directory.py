@@ -13,14 +13,15 @@ LOG = "log"
 
 
 @contextmanager
-def locked(data_dir: Path) -> Iterator[None]:
-    """Takes the directory, and makes it if it is not there.
+def locked(data_dir: Path, *, create: bool) -> Iterator[None]:
+    """Takes the directory; with ``create``, makes it if it is not there.
 
     Raises:
         StartupError: if it cannot be used, or is in use.
     """
     try:
-        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if create:
+            data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise StartupError(f"--data-dir: cannot be used: {error.strerror}") from error

@@ -115,7 +115,8 @@ class Eraser:
         for model_id in model_ids:
             if not self._stopping:
                 self._look_after(model_id)
-        if model_ids and self._lingers_since is None:
+        # Whoever rang may have left something even so: who withdraws a request, its salt.
+        if (model_ids or not self._tangent) and self._lingers_since is None:
             self._lingers_since = monotonic()
 
     def _clear(self, heard: int) -> None:

@@ -1,26 +1,27 @@
 """Checks what is stored against itself: log, published files, certificates, releases and rows.
 
 Each check names what it finds wrong and what to do. Nothing is repaired here: what is
-derived is made again by the server, and what is not must come from a backup.
+derived is made again by the server, and what is not must come from a backup. What cannot
+even be read is a finding as well, and keeps nothing else from being checked.
 """
 
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import numpy as np
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from securesystemslib.dsse import Envelope
 from sqlalchemy import Connection
 
-from unlearn_server import publishing, rows
+from unlearn_server import publishing, rows, statements
 from unlearn_server.auditing import Auditor
 from unlearn_server.domain import Erasure, Model, Outcome, Release
-from unlearn_server.errors import DecryptionError
+from unlearn_server.errors import DecryptionError, StartupError
 from unlearn_server.keys import KeyRing
 from unlearn_server.ledger import erasures, log, models, releases, samples
 from unlearn_server.ledger.database import Database
@@ -28,6 +29,7 @@ from unlearn_server.ledger.log import Head, Leaf, LoggedKey
 from unlearn_server.log import envelopes, merkle, notes
 from unlearn_server.log.entries import entry
 from unlearn_server.log.notes import SignatureType, VerifierKey
+from unlearn_server.signing import public_pem
 from unlearn_server.workspace import Workspaces
 from unlearning.commitment import weights_commitment
 
@@ -54,16 +56,32 @@ def check(database: Database, keys: KeyRing, directory: Path) -> Iterator[Findin
         database: the server's; nothing in it changes.
         keys: that open its samples.
         directory: where the log's files are.
+
+    Raises:
+        StartupError: if there is no log yet.
     """
     with database.read() as conn:
-        head = log.head(conn)
-        yield from _tree(conn, head)
-        yield from _checkpoint(conn, head)
-        yield from _certificates(conn, head)
-        yield from _published(conn, head, directory)
-        for model in _every_model(conn):
-            yield from _rows(conn, model, keys)
-    yield from _models(database, keys)
+        if not log.has_begun(conn):
+            raise StartupError("the database: has no log yet; start the server once")
+        yield from _readable("the log", _log(conn, directory))
+        yield from _readable("the models", _models(conn, database, keys))
+
+
+def _readable(where: str, findings: Iterator[Finding], remedy: str = _RESTORE) -> Iterator[Finding]:
+    """What a check finds; that it could not be done, if so."""
+    try:
+        yield from findings
+    except Exception as error:  # whatever garbage makes of our own code
+        yield Finding(where, f"cannot be read ({type(error).__name__})", remedy)
+
+
+def _log(conn: Connection, directory: Path) -> Iterator[Finding]:
+    head = log.head(conn)
+    yield from _readable("the log's tree", _tree(conn, head))
+    yield from _readable("the checkpoint", _checkpoint(conn, head))
+    yield from _readable("the signing keys", _keys(conn))
+    yield from _readable("the certificates", _certificates(conn, head))
+    yield from _readable("the log's files", _published(conn, head, directory), _REPUBLISH)
 
 
 def _tree(conn: Connection, head: Head) -> Iterator[Finding]:
@@ -91,25 +109,52 @@ def _checkpoint(conn: Connection, head: Head) -> Iterator[Finding]:
         yield Finding("the checkpoint", "the log's key did not sign it", _RESTORE)
 
 
+def _keys(conn: Connection) -> Iterator[Finding]:
+    """The first key began the log, and each other was endorsed in it by the one before."""
+    keys = log.keys(conn)
+    if (keys[0].first_index, keys[0].endorsement) != (0, None):
+        yield Finding("the signing keys", "the first is not from the beginning", _RESTORE)
+    for previous, key in pairwise(keys):
+        [leaf] = log.leaves(conn, range(key.first_index - 1, key.first_index))
+        endorsed = json.loads(envelopes.from_json(leaf.envelope).payload)["predicate"]
+        told = endorsed["previousKey"], endorsed["nextKey"]
+        if leaf.envelope != key.endorsement or told != (_pem(previous), _pem(key)):
+            problem = f"the one from certificates/{key.first_index} on was not endorsed so"
+            yield Finding("the signing keys", problem, _RESTORE)
+
+
+def _pem(key: LoggedKey) -> str:
+    return public_pem(Ed25519PublicKey.from_public_bytes(key.public_key))
+
+
 def _certificates(conn: Connection, head: Head) -> Iterator[Finding]:
     """Each leaf is of its envelope, which its key signed and which says what the outcome does."""
     keys, of_leaf = log.keys(conn), dict(_outcomes(conn))
     for leaf in _leaves(conn, head):
         where = f"certificates/{leaf.index}"
-        try:
-            statement = _signed_statement(leaf, keys)
-        except (ValueError, KeyError, InvalidSignature):
-            yield Finding(where, "its envelope, signature and entry do not fit", _RESTORE)
-            continue
         told = of_leaf.pop(leaf.index, None)
-        if told and not _agree(statement, *told):
-            yield Finding(where, "it does not say what the erasure's outcome says", _RESTORE)
-        if not told and statement["predicateType"].startswith("urn:unlearn:erasure:"):
-            yield Finding(where, "no erasure has this outcome", _RESTORE)
+        yield from _readable(where, _certificate(where, leaf, keys, told))
     for index, (erasure, _) in of_leaf.items():
         yield Finding(
             f"erasures/{erasure.request_id}", f"certificates/{index} is not in the log", _RESTORE
         )
+
+
+def _certificate(
+    where: str, leaf: Leaf, keys: list[LoggedKey], told: tuple[Erasure, Outcome] | None
+) -> Iterator[Finding]:
+    logged = [key for key in keys if key.first_index <= leaf.index][-1]
+    key = Ed25519PublicKey.from_public_bytes(logged.public_key)
+    envelope: Envelope = envelopes.from_json(leaf.envelope)
+    [signature] = envelope.signatures.values()
+    key.verify(bytes.fromhex(signature.signature), envelope.pae())
+    if entry(envelope, key) != leaf.entry:
+        yield Finding(where, "its entry is of another envelope", _RESTORE)
+    statement = json.loads(envelope.payload)
+    if told and not _agree(statement["predicate"], *told):
+        yield Finding(where, "it does not say what the erasure's outcome says", _RESTORE)
+    if not told and statement["predicateType"] == statements.ERASURE:
+        yield Finding(where, "no erasure has this outcome", _RESTORE)
 
 
 def _published(conn: Connection, head: Head, directory: Path) -> Iterator[Finding]:
@@ -120,14 +165,27 @@ def _published(conn: Connection, head: Head, directory: Path) -> Iterator[Findin
             yield Finding(f"log/{path}", "is missing", "start the server: it is made again")
         elif file.read_bytes() != content():
             yield Finding(f"log/{path}", "is not what the log holds", _REPUBLISH)
-    checkpoint = directory / publishing.CHECKPOINT
-    if not checkpoint.exists() or checkpoint.read_text() != head.checkpoint:
-        yield Finding("log/checkpoint", "is not the newest", "start the server: it is made again")
+    newest = {
+        publishing.KEYS: publishing.keys_json(conn, head),
+        publishing.CHECKPOINT: head.checkpoint.encode(),
+    }
+    for path, content in newest.items():
+        file = directory / path
+        if not file.exists() or file.read_bytes() != content:
+            yield Finding(f"log/{path}", "is not the newest", "start the server: it is made again")
 
 
-def _rows(conn: Connection, model: Model, keys: KeyRing) -> Iterator[Finding]:
+def _models(conn: Connection, database: Database, keys: KeyRing) -> Iterator[Finding]:
+    auditor = Auditor(database, keys, Workspaces(database), Event())
+    for model in _every_model(conn):
+        where = f"models/{model.model_id}"
+        yield from _readable(where, _rows(conn, where, model, keys))
+        yield from _readable(where, _release(conn, where, model, auditor))
+
+
+def _rows(conn: Connection, where: str, model: Model, keys: KeyRing) -> Iterator[Finding]:
     """Every sample opens with its own key, and they are as many as are counted."""
-    where, found = f"models/{model.model_id}", 0
+    found = 0
     for stored in samples.stream(conn, model.key, rows.ROWS_AT_ONCE):
         found += len(stored)
         try:
@@ -139,17 +197,13 @@ def _rows(conn: Connection, model: Model, keys: KeyRing) -> Iterator[Finding]:
         yield Finding(where, problem, _RESTORE)
 
 
-def _models(database: Database, keys: KeyRing) -> Iterator[Finding]:
-    """Each release is what it commits to, and each exact one what its model's rows make it."""
-    auditor = Auditor(database, keys, Workspaces(database), Event())
-    with database.read() as conn:
-        held = {model: releases.serving(conn, model.key) for model in _every_model(conn)}
-    for model, release in held.items():
-        where = f"models/{model.model_id}"
-        if release and not _is_intact(model, release):
-            yield Finding(f"{where}/releases/{release.number}", "its weights changed", _RESTORE)
-        elif model.objective.is_exact and not _is_recomputed(auditor, model, release):
-            yield Finding(where, "its release is not what its samples make it", _RESTORE)
+def _release(conn: Connection, where: str, model: Model, auditor: Auditor) -> Iterator[Finding]:
+    """The release is what it commits to, and an exact one what its model's rows make it."""
+    release = releases.serving(conn, model.key)
+    if release and not _is_intact(model, release):
+        yield Finding(f"{where}/releases/{release.number}", "its weights changed", _RESTORE)
+    elif model.objective.is_exact and not _is_recomputed(auditor, model, release):
+        yield Finding(where, "its release is not what its samples make it", _RESTORE)
 
 
 def _is_intact(model: Model, release: Release) -> bool:
@@ -188,23 +242,20 @@ def _outcomes(conn: Connection) -> Iterator[tuple[int, tuple[Erasure, Outcome]]]
                     yield outcome.certificate, (erasure, outcome)
 
 
-def _signed_statement(leaf: Leaf, keys: list[LoggedKey]) -> Any:
-    """What a leaf's envelope says; raises one of several errors unless all of it fits."""
-    logged = next(key for key in reversed(keys) if key.first_index <= leaf.index)
-    key = Ed25519PublicKey.from_public_bytes(logged.public_key)
-    envelope: Envelope = envelopes.from_json(leaf.envelope)
-    [signature] = envelope.signatures.values()
-    key.verify(bytes.fromhex(signature.signature), envelope.pae())
-    if entry(envelope, key) != leaf.entry:
-        raise ValueError("entry: is of another envelope")
-    return json.loads(envelope.payload)
-
-
-def _agree(statement: Any, erasure: Erasure, outcome: Outcome) -> bool:
-    told = statement["predicate"]
+def _agree(told: Any, erasure: Erasure, outcome: Outcome) -> bool:
+    """Whether a certificate's predicate says what is stored of the outcome."""
+    stored = {
+        "erasure": f"erasures/{erasure.request_id}",
+        "regulation": erasure.regulation,
+        "receiveTime": statements.rfc3339(erasure.receive_time),
+        "dueTime": statements.rfc3339(erasure.due_time),
+        "solve": None,
+        **statements.result(outcome),
+    }
     return bool(
-        told["erasure"] == f"erasures/{erasure.request_id}"
-        and told["model"]["name"] == f"models/{outcome.model_id}"
+        told["model"]["name"] == f"models/{outcome.model_id}"
         and told["method"]["name"] == outcome.method.name
         and told["samples"]["erased"] == outcome.erased_samples
+        and told["release"].items() >= statements.replacement(outcome).items()
+        and {name: told.get(name) for name in stored} == stored
     )

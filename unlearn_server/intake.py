@@ -78,12 +78,14 @@ class Intake:
 
     def cancel(self, request_id: str) -> Erasure:
         """Withdraws a request that is not being carried out; raises ERASURE_STATE otherwise."""
-        return self._move(
+        erasure = self._move(
             request_id,
             erasures.WITHDRAWABLE_STATES,
             ErasureState.CANCELLED,
             complete_time=datetime.now(UTC),
         )
+        self._to_erase.ring()  # its salt, deleted now, is cleared from the storage
+        return erasure
 
     def retry(self, request_id: str) -> Erasure:
         """Sends a request that needs an operator back to the eraser."""

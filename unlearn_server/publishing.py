@@ -5,11 +5,12 @@
 
 They are made from the database, after the commit, and made again where they are missing. The
 checkpoint comes last and takes the place of the old one in one step, so that whoever reads it
-finds the tiles under it.
+finds the tiles under it. Partial tiles go once the full one is there.
 """
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event, Thread
@@ -30,6 +31,7 @@ from unlearn_server.signing import public_pem
 from unlearning import background
 
 CHECKPOINT = "checkpoint"
+KEYS = "keys.json"
 
 _LOOK_AGAIN_SECONDS = 30.0
 _PAUSE_SECONDS = 0.2
@@ -56,6 +58,9 @@ class Publisher:
             size, root = notes.tree_of((self._directory / CHECKPOINT).read_text())
         except FileNotFoundError:
             return
+        except (ValueError, OSError) as error:
+            message = f"cannot be read; move {self._directory} away, and it is made again"
+            raise StartupError(f"{CHECKPOINT}: {message}") from error
         with self._database.read() as conn:
             head = log.head(conn)
             known = size <= head.frontier.size
@@ -88,7 +93,8 @@ class Publisher:
                 file = self._directory / path
                 if self._published is not None or not file.exists():
                     _write(file, content())
-            _write(self._directory / "keys.json", keys_json(conn, head))
+                    shutil.rmtree(file.with_name(f"{file.name}.p"), ignore_errors=True)
+            _write(self._directory / KEYS, keys_json(conn, head))
         _write(self._directory / CHECKPOINT, head.checkpoint.encode())
         self._published = head.frontier.size
 
@@ -96,12 +102,16 @@ class Publisher:
         background.give_way()
         while not self._stopping.is_set():
             heard = self._changes.rings
-            try:
-                self.publish()
-            except Exception:
-                _log.exception("the log could not be published and will be tried again")
+            self._try_to_publish()
             self._stopping.wait(_PAUSE_SECONDS)
             self._changes.wait(heard, _LOOK_AGAIN_SECONDS)
+        self._try_to_publish()
+
+    def _try_to_publish(self) -> None:
+        try:
+            self.publish()
+        except Exception:
+            _log.exception("the log could not be published and will be tried again")
 
 
 def files(conn: Connection, head: Head, old: int) -> Iterator[tuple[str, Any]]:
@@ -134,8 +144,11 @@ def _described(origin: str, key: LoggedKey) -> dict[str, Any]:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Replaces a file in one step."""
+    """Replaces a file in one step; what a power cut leaves is the old one or the new."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}")
-    unfinished.write_bytes(content)
+    with unfinished.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
     os.replace(unfinished, path)

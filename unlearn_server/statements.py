@@ -94,15 +94,27 @@ def erasure(case: Case, log: Head, index: int) -> dict[str, Any]:
         "samples": {"erased": outcome.erased_samples, "remaining": case.remaining},
         "commitments": _commitments(case),
         "release": _release(case),
-        "bound": _bound(outcome.bound),
+        **result(outcome),
         "notCovered": list(NOT_COVERED),
         "destruction": _destruction(outcome),
         "software": _software(),
         "log": {"origin": log.origin, "index": index},
     }
-    if outcome.solve:
-        predicate["solve"] = _solve(outcome.solve)
     return _statement(_subjects(case), ERASURE, predicate)
+
+
+def result(outcome: Outcome) -> dict[str, Any]:
+    """What an outcome's numbers are: the bound, and how the release was solved for."""
+    solve = {"solve": _solve(outcome.solve)} if outcome.solve else {}
+    return {"bound": _bound(outcome.bound), **solve}
+
+
+def replacement(outcome: Outcome) -> dict[str, str | None]:
+    """Which release took the place of which."""
+    return {
+        "before": _release_name(outcome.model_id, outcome.release_before),
+        "after": _release_name(outcome.model_id, outcome.release_after),
+    }
 
 
 def rotation(
@@ -120,8 +132,8 @@ def rotation(
 
 
 def rfc3339(time: datetime) -> str:
-    """A time in UTC, to the microsecond."""
-    return time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    """A time in UTC, to the microsecond; its year has four digits, whichever it is."""
+    return f"{time.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def _statement(
@@ -156,18 +168,15 @@ def _commitments(case: Case) -> dict[str, Any]:
 
 def _release(case: Case) -> dict[str, Any]:
     release = case.release
-    names: dict[str, Any] = {
-        "before": _release_name(case.model, case.outcome.release_before),
-        "after": _release_name(case.model, case.outcome.release_after),
-    }
+    names: dict[str, Any] = replacement(case.outcome)
     if release and release.weights_commitment and release.state_commitment:
         names["stateCommitment"] = release.state_commitment.hex()
         names["weightsCommitment"] = release.weights_commitment.hex()
     return names
 
 
-def _release_name(model: Model, number: int | None) -> str | None:
-    return None if number is None else f"models/{model.model_id}/releases/{number}"
+def _release_name(model_id: str, number: int | None) -> str | None:
+    return None if number is None else f"models/{model_id}/releases/{number}"
 
 
 def _solve(report: SolveReport) -> dict[str, Any]:

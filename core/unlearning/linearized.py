@@ -8,7 +8,6 @@ FEATURES model: fixed, while w is all that user data touches.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -46,25 +45,6 @@ class Jacobian(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Moments:
-    """What some samples say of one layer: its factors for K-FAC, sums over them.
-
-    A layer's weights are a matrix [W, b] for each group of its channels; dense layers and
-    1x1 convolutions have one group. With a the activations in front of it and a constant
-    1, and delta_c the derivatives of output c behind it:
-
-    Attributes:
-        weights: its part of w, which holds the matrices (groups, outputs, inputs) row by row.
-        A: sum a a', shape (groups, inputs, inputs).
-        S: sum_c delta_c delta_c', shape (groups, outputs, outputs).
-    """
-
-    weights: slice
-    A: Floats
-    S: Floats
-
-
 class Linearization(Protocol):
     """A network linearised in a scope of its weights.
 
@@ -87,8 +67,4 @@ class Linearization(Protocol):
         Raises:
             InvalidInputError: with the first such row, if activations are not finite.
         """
-        ...
-
-    def moments(self, psi: NDArray[np.int16]) -> list[Moments]:
-        """What stored rows say of each layer, in the order of w; raises as ``jacobian``."""
         ...

@@ -213,3 +213,7 @@ def _check_classes(classes: tuple[str, ...]) -> None:
         raise InvalidInputError(
             "classes", "a label is empty or given twice", "give each class its own label"
         )
+    if not all(label.isprintable() for label in classes):  # certificates show them to people
+        raise InvalidInputError(
+            "classes", "a label has a character that cannot be shown", "leave such out"
+        )

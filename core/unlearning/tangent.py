@@ -4,10 +4,9 @@ Stored rows are the activations in front of the weights that are linearised, so 
 end of the network runs: once, and what it computed is kept as far as there is room.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property, partial
-from itertools import accumulate
+from functools import cached_property
 from math import prod
 from typing import Any, cast
 
@@ -16,9 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unlearning.curvature import Curvature, curvature_of
 from unlearning.errors import InvalidInputError
-from unlearning.linearized import Floats, Moments
+from unlearning.linearized import Floats
 from unlearning.piecewise_linear import Convolution, Sequential
 from unlearning.row_gradients import row_gradients
 
@@ -74,10 +72,6 @@ class TangentLinearization:
     def jacobian(self, psi: NDArray[np.int16], *, double: bool) -> "TangentJacobian":
         """J of stored rows; raises InvalidInputError if their activations are not finite."""
         return TangentJacobian(self._double if double else self._single, self._entrance, psi)
-
-    def moments(self, psi: NDArray[np.int16]) -> list[Moments]:
-        """The layers' factors for K-FAC, computed in float64; raises as ``jacobian``."""
-        return self.jacobian(psi, double=True).moments()
 
 
 class TangentJacobian:
@@ -149,22 +143,6 @@ class TangentJacobian:
             self._network.vjp(cache, signals[rows], visit, inward=False)
         return visits
 
-    @torch.inference_mode()
-    def moments(self) -> list[Moments]:
-        """The layers' factors for K-FAC, in the order of w."""
-        curvatures = {layer: curvature_of(layer) for layer in self._layers}
-        signals = self._tensor(np.eye(self.outputs))[:, None, None, None]
-        for rows, cache in self._caches():
-            n = len(self._psi[rows])
-            for output, signal in enumerate(signals):
-                count = partial(_count, curvatures, output)
-                self._network.vjp(cache, signal.expand(n, -1, -1, -1), count, inward=False)
-        ends = accumulate(self._sizes)
-        return [
-            Moments(slice(end - size, end), *(factor.cpu().numpy() for factor in kept.factors()))
-            for kept, size, end in zip(curvatures.values(), self._sizes, ends, strict=True)
-        ]
-
     def _tensor(self, values: NDArray[Any]) -> Tensor:
         like = self._layers[0].bias
         return torch.tensor(values, dtype=like.dtype, device=like.device)
@@ -195,16 +173,6 @@ class TangentJacobian:
     def _forward(self, rows: slice) -> Any:
         x = self._entrance.activations(self._psi[rows], self._layers[0].bias)
         return self._network.forward(x)[1]
-
-
-def _count(
-    curvatures: Mapping[Convolution, Curvature],
-    output: int,
-    layer: Convolution,
-    x: Tensor,
-    dy: Tensor,
-) -> None:
-    curvatures[layer].add(x, dy, output)
 
 
 def _check_finite(cache: Any, first: int) -> None:

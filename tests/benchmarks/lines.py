@@ -1,5 +1,6 @@
 """What is promised of the speed, and what was measured."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tests.benchmarks.deletion import Deletion
@@ -7,6 +8,7 @@ from tests.benchmarks.load import BURST_CLIENTS
 from tests.benchmarks.service import Service
 from tests.benchmarks.sizes import Sizes
 from tests.benchmarks.timing import Timed
+from tests.benchmarks.transparency import Transparency
 from tests.benchmarks.words import duration
 
 
@@ -71,6 +73,7 @@ def lines(
     wide: dict[str, Timed],
     memory: float,
     service: Service,
+    transparency: Transparency,
 ) -> list[Line]:
     """All of them."""
     one, subject, inference = service.one, service.subject, service.inference
@@ -128,7 +131,23 @@ def lines(
             Goal("rows/s", 5000),
             str(service.adding.runs),
         ),
+        _of_log("a certificate made, signed and appended", transparency, transparency.append, 1),
+        _of_log("an inclusion proof", transparency, transparency.proof, 5),
     ]
+
+
+def _of_log(
+    what: str, transparency: Transparency, timed: Sequence[Timed], most_milliseconds: float
+) -> Line:
+    small, large = timed[0], timed[-1]
+    return Line(
+        f"log of {transparency.sizes[-1]:,} leaves: {what}; at {transparency.sizes[0]:,} leaves",
+        duration(large.seconds),
+        duration(small.seconds),
+        1e3 * large.seconds,
+        Goal("ms", most_milliseconds, at_least=False),
+        _runs(large, small),
+    )
 
 
 def _faster(what: str, ours: Timed, beside: Timed, must: float, aim: float) -> Line:

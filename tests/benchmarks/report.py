@@ -13,6 +13,7 @@ from tests.benchmarks.service import Service
 from tests.benchmarks.sizes import Sizes
 from tests.benchmarks.sweeps import Sweep
 from tests.benchmarks.timing import Timed
+from tests.benchmarks.transparency import Transparency
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -29,6 +30,7 @@ class Report:
     wide: dict[str, Timed]
     memory: float
     service: Service
+    transparency: Transparency
     floors: dict[str, Timed]
     sweeps: list[Sweep]
     roofline: Roofline

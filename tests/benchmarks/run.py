@@ -15,7 +15,17 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import deletion, engine, floors, machine, memory, roofline, service, sweeps
+from tests.benchmarks import (
+    deletion,
+    engine,
+    floors,
+    machine,
+    memory,
+    roofline,
+    service,
+    sweeps,
+    transparency,
+)
 from tests.benchmarks.data import generate
 from tests.benchmarks.lines import Line, lines
 from tests.benchmarks.page import ROOFLINE, SCALING, page
@@ -57,6 +67,8 @@ def measure(sizes: Sizes) -> Report:
         least = floors.measure(sizes.width, sizes.classes)
     with step("the whole service"):
         whole = service.measure(data, sizes)
+    with step(f"a log of {sizes.logs[-1]:,} certificates"):
+        logged = transparency.measure(sizes.logs, data.objective)
     with step("the roofline"):
         roofs = roofline.measure(sizes.width, sizes.classes, sizes.peak)
     with step("sweep of widths"):
@@ -70,12 +82,13 @@ def measure(sizes: Sizes) -> Report:
     return Report(
         machine=here,
         sizes=sizes,
-        lines=lines(sizes, deleted, fits, wide, peak, whole),
+        lines=lines(sizes, deleted, fits, wide, peak, whole, logged),
         deletion=deleted,
         fits=fits,
         wide=wide,
         memory=peak,
         service=whole,
+        transparency=logged,
         floors=least,
         sweeps=[widths, erased, classes, held],
         roofline=roofs,

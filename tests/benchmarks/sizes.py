@@ -17,6 +17,7 @@ class Sizes:
         pressure: erasures that are kept ready for each second of full rate.
         sweep_rows: n where another size is swept.
         widths, erased, class_counts, row_counts: what is swept.
+        logs: leaves of the log, in ascending order.
         peak: side of the matrices that show the machine's peak.
     """
 
@@ -32,6 +33,7 @@ class Sizes:
     erased: tuple[int, ...] = (1, 3, 10, 32, 100, 300, 1000)
     class_counts: tuple[int, ...] = (1, 3, 10, 30, 100, 300, 1000)
     row_counts: tuple[int, ...] = (2_000, 6_000, 20_000, 60_000)
+    logs: tuple[int, ...] = (1_000, 1_000_000)
     peak: int = 2048
 
 
@@ -49,5 +51,6 @@ QUICK = Sizes(
     erased=(1, 3, 10, 32),
     class_counts=(1, 3, 10),
     row_counts=(2_000, 6_000),
+    logs=(100, 10_000),
     peak=512,
 )

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tests.benchmarks.plots import MUTED, OURS, REFIT, STYLE
-from tests.benchmarks.tangent_solving import Erasure
+from tests.benchmarks.tangent_erasing import Erasure
 from tests.benchmarks.tangent_task import Tangent
 from unlearning.calibration import scale_for, shift
 from unlearning.gaussian_dp import attack_accuracy, nats

@@ -87,19 +87,19 @@ class Task:
 
 
 class Tangent:
-    """A task at one ridge.
+    """A task at one ridge, with the weights of one scope.
 
     Attributes:
         psi: the rows to train on, shape (n, d).
         lam: the ridge, in real units.
     """
 
-    def __init__(self, task: Task, ridge: float) -> None:
-        self.task, self.ridge = task, ridge
-        self.objective = task.objective(task.core.entrance(SCOPE), ridge, SCOPE)
+    def __init__(self, task: Task, ridge: float, scope: str = SCOPE) -> None:
+        self.task, self.ridge, self.scope = task, ridge, scope
+        self.objective = task.objective(task.core.entrance(scope), ridge, scope)
         self.lam = self.objective.ridge_in_real_units
         self.network = task.core.linearize(
-            SCOPE, len(task.dataset.classes), self.objective.features.step
+            scope, len(task.dataset.classes), self.objective.features.step
         )
         self.psi = task.psi(self.objective, task.train)
 

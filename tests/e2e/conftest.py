@@ -40,6 +40,7 @@ class Server:
     port: int
     channel: grpc.Channel
     client: Client
+    log_url: str
     models: model_pb2_grpc.ModelServiceStub = field(init=False)
     erasures: erasure_pb2_grpc.ErasureServiceStub = field(init=False)
     audits: audit_pb2_grpc.AuditServiceStub = field(init=False)
@@ -58,20 +59,20 @@ class Server:
 
 
 @contextmanager
-def _asking(data_dir: Path, port: int) -> Iterator[Server]:
+def _asking(data_dir: Path, port: int, metrics_port: int) -> Iterator[Server]:
     options = [("grpc.max_send_message_length", -1)]
     with (
         grpc.insecure_channel(f"localhost:{port}", options) as channel,
         Client(f"localhost:{port}", timeout=PATIENCE) as client,
     ):
-        yield Server(data_dir, port, channel, client)
+        yield Server(data_dir, port, channel, client, f"http://localhost:{metrics_port}/log")
 
 
 @contextmanager
 def _open_server(data_dir: Path) -> Iterator[Server]:
     with (
         running(Options(data_dir, "localhost:0", "localhost:0")) as ports,
-        _asking(data_dir, ports.port) as server,
+        _asking(data_dir, ports.port, ports.metrics_port) as server,
     ):
         yield server
 
@@ -119,19 +120,20 @@ class Process:
         """What it has written to its standard error so far."""
         return self._log.read_text()
 
-    def port(self) -> int:
-        """Waits until it serves."""
+    def ports(self) -> tuple[int, int]:
+        """Waits until it serves; where gRPC answers, and where metrics and log are."""
         give_up = monotonic() + PATIENCE
         while monotonic() < give_up and self._process.poll() is None:
             for line in self.said.splitlines():
                 if line.endswith("}") and json.loads(line)["event"] == "serving":
-                    return int(json.loads(line)["port"])
+                    told = json.loads(line)
+                    return int(told["port"]), int(told["metrics_port"])
             sleep(0.02)
         raise AssertionError(f"the server does not serve: {self.said}")
 
     @contextmanager
     def asked(self) -> Iterator[Server]:
-        with _asking(self._data_dir, self.port()) as server:
+        with _asking(self._data_dir, *self.ports()) as server:
             yield server
 
     def kill(self) -> None:

@@ -195,7 +195,7 @@ def test_watchers_do_not_hold_up_a_shutdown(start, samples):
 
 def test_a_database_of_a_newer_version_is_refused(start, tmp_path):
     process = start()
-    process.port()
+    process.ports()
     assert process.terminate() == 0
     with closing(sqlite3.connect(tmp_path / "data" / "unlearn.db")) as database, database:
         database.execute("UPDATE alembic_version SET version_num = 'f999'")

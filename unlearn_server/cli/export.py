@@ -24,7 +24,7 @@ from unlearn_server.cli.progress import bar
     help="The file to make (.npz), readable by you alone; none may be there.",
 )
 def export(model: str, data_dir: Path, out: Path) -> None:
-    r"""Write the rows that MODEL's release was made of, without ids, for unlearn-replay.
+    """Write the rows that MODEL's release was made of, without ids, for unlearn-replay.
 
     Nothing that is stored changes, and a server may go on meanwhile. The file is a copy of
     personal data, which later erasures do not reach: delete it once it has been replayed. It holds

@@ -23,7 +23,7 @@ def keys() -> None:
 @options.data_dir
 @options.signing_key
 def rotate(data_dir: Path, signing_key: Path | None) -> None:
-    r"""Make a new signing key in place of the old one, which endorses it in the log.
+    """Make a new signing key in place of the old one, which endorses it in the log.
 
     Stop the server first. Certificates of the old key stay valid: the log tells which key signed
     when. The old key is gone afterwards; where yours is given in the environment, put it into a
@@ -33,7 +33,9 @@ def rotate(data_dir: Path, signing_key: Path | None) -> None:
     Example:
         unlearn-server keys rotate --data-dir ./data
     """
-    with told(), locked(data_dir), opened(data_dir) as (database, _):
+    with told(), locked(data_dir, create=False), opened(data_dir) as (database, _):
+        publisher = Publisher(database, data_dir / LOG, Announcements())
+        publisher.check()
         key_id = rotation.rotate(database, signing_key or data_dir / SIGNING_FILE)
-        Publisher(database, data_dir / LOG, Announcements()).publish()
+        publisher.publish()
     click.echo(f"the key in force is {key_id}")

@@ -17,6 +17,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import DatabaseError
 
 from unlearn_server.errors import StartupError
 
@@ -60,11 +61,15 @@ class Database:
         """Connects to the database at an SQLAlchemy URL and migrates it.
 
         Raises:
-            StartupError: if a newer server has written it.
+            StartupError: if a newer server has written it, or it is no database.
         """
         database = cls(_engine(make_url(url)))
-        with database.write() as connection:
-            _migrate(connection)
+        try:
+            with database.write() as connection:
+                _migrate(connection)
+        except DatabaseError as error:
+            message = "cannot be opened as one of this server's; restore it from a backup"
+            raise StartupError(f"the database: {message}") from error
         return database
 
     @contextmanager

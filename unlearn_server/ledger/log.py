@@ -50,8 +50,7 @@ class LoggedKey:
     endorsement: bytes | None
 
 
-_PAIR = sa.tuple_(log_nodes.c.level, log_nodes.c.place)
-_NODES = sa.select(log_nodes).where(_PAIR.in_(sa.bindparam("pairs", expanding=True)))
+_NODES = sa.select(log_nodes).where(log_nodes.c.number.in_(sa.bindparam("numbers", expanding=True)))
 _LEAVES = sa.select(log_leaves).order_by(log_leaves.c.leaf_index)
 
 
@@ -91,7 +90,7 @@ def append(
     )
     conn.execute(
         sa.insert(log_nodes),
-        [{**node.coordinate._asdict(), "hash": node.hash} for node in nodes],
+        [{"number": _number(node.coordinate), "hash": node.hash} for node in nodes],
     )
     conn.execute(sa.update(logs).values(frontier=frontier.to_bytes(), checkpoint=note))
 
@@ -100,12 +99,13 @@ def nodes_of(conn: Connection) -> Nodes:
     """Fetches nodes that are complete; KeyError for one that is not."""
 
     def fetch(coordinates: Sequence[Coordinate]) -> list[bytes]:
+        numbers = [_number(coordinate) for coordinate in coordinates]
         found = {
-            Coordinate(row.level, row.place): row.hash
-            for batch in batches(coordinates)
-            for row in conn.execute(_NODES, {"pairs": [tuple(pair) for pair in batch]})
+            row.number: row.hash
+            for batch in batches(numbers)
+            for row in conn.execute(_NODES, {"numbers": batch})
         }
-        return [found[coordinate] for coordinate in coordinates]
+        return [found[number] for number in numbers]
 
     return fetch
 
@@ -135,6 +135,12 @@ def keys(conn: Connection) -> list[LoggedKey]:
     """Every key that the log was signed with, the oldest first."""
     rows = conn.execute(sa.select(signing_keys).order_by(signing_keys.c.first_index))
     return [LoggedKey(*row) for row in rows]
+
+
+def _number(coordinate: Coordinate) -> int:
+    """Where a node comes when a tree without end is read in order, leaves at 0, 2, 4, ..."""
+    level, place = coordinate
+    return (place << level + 1) + (1 << level) - 1
 
 
 def _leaf(row: sa.Row[tuple[int, bytes, bytes]]) -> Leaf:

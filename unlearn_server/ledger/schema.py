@@ -163,26 +163,24 @@ logs = Table(
 log_leaves = Table(
     "log_leaves",
     metadata,
-    Column("leaf_index", BigInteger, primary_key=True, autoincrement=False),
+    Column("leaf_index", Key, primary_key=True, autoincrement=False),
     Column("entry", Bytes, nullable=False),
     Column("envelope", Bytes, nullable=False),
 )
 
-# Complete nodes alone, which never change.
+# Complete nodes alone, which never change, numbered in order: see ``ledger.log``.
 log_nodes = Table(
     "log_nodes",
     metadata,
-    Column("level", BigInteger, primary_key=True, autoincrement=False),
-    Column("place", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", Key, primary_key=True, autoincrement=False),
     Column("hash", Bytes, nullable=False),
-    sqlite_with_rowid=False,
 )
 
 # Each signs from its first index on; all but the first are endorsed by the one before.
 signing_keys = Table(
     "signing_keys",
     metadata,
-    Column("first_index", BigInteger, primary_key=True, autoincrement=False),
+    Column("first_index", Key, primary_key=True, autoincrement=False),
     Column("public_key", Bytes, nullable=False),
     Column("endorsement", Bytes),
 )

@@ -142,9 +142,11 @@ class ErasureService(erasure_pb2_grpc.ErasureServiceServicer):
         erasure = request.erasure
         # Without a salt of the caller's nobody can open what certificates commit to.
         salt = fields.salt(request.commitment_salt, "commitment_salt") or token_bytes(SALT_BYTES)
-        if len(erasure.regulation) > LONGEST_REGULATION:
+        if len(erasure.regulation) > LONGEST_REGULATION or not erasure.regulation.isprintable():
             raise fields.invalid(
-                "erasure.regulation", "is too long", 'use a short name such as "gdpr"'
+                "erasure.regulation",
+                "is too long, or has characters that cannot be shown",
+                'use a short name such as "gdpr"',
             )
         selection = self._selection(erasure.selection)
         model_ids = tuple(

@@ -28,7 +28,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @click.version_option(package_name="unlearn-server")
 def main(export: Path, certificate: Path | None) -> None:
-    r"""Recompute the commitments of a release from the rows in EXPORT, without a server.
+    """Recompute the commitments of a release from the rows in EXPORT, without a server.
 
     unlearn-server export makes such a file. With a certificate: exits with 0 if its commitments
     are those of these rows, with 1 if they are not, with 2 if it cannot be told. Its signature is

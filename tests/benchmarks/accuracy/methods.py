@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from functools import partial
 
-from tests.benchmarks.accuracy import features, fine_tuning
+from tests.benchmarks.accuracy import features, fine_tuning, tangent
 from tests.benchmarks.accuracy.learners import Method
-from tests.benchmarks.accuracy.results import BASELINE
+from tests.benchmarks.accuracy.results import BASELINE, FEATURES, TANGENT
 
-FEATURE_MAPS = (*features.LAST_LAYER, *features.CANDIDATES)
+FEATURE_MAPS = (*features.LAST_LAYER, *features.CANDIDATES, tangent.ENTRANCE)
 """All that is to be extracted."""
 
 
@@ -19,7 +19,7 @@ def methods(steps: int) -> Mapping[str, Method]:
             partial(fine_tuning.tune, steps),
             largest=5000,
         ),
-        "FEATURES": Method(
+        FEATURES: Method(
             "the engine's exact ridge regression; map and ridge chosen on the tuning draw",
             partial(features.best_of, features.CANDIDATES),
         ),
@@ -29,5 +29,10 @@ def methods(steps: int) -> Mapping[str, Method]:
         "last layer": Method(
             "the same on the pooled output of the last layer, the ridge chosen",
             partial(features.best_of, features.LAST_LAYER),
+        ),
+        TANGENT: Method(
+            "the weights of the core's head, linearised (scope `head`); the ridge chosen",
+            tangent.tune,
+            largest=tangent.MOST_ROWS,
         ),
     }

@@ -1,5 +1,7 @@
 """A report as a page: tables, the plot, and how it came about."""
 
+from statistics import median
+
 from tests.benchmarks.accuracy.fine_tuning import (
     BATCH,
     LARGE,
@@ -9,7 +11,15 @@ from tests.benchmarks.accuracy.fine_tuning import (
     MOST_TUNING_STEPS,
     SETTINGS,
 )
-from tests.benchmarks.accuracy.results import BASELINE, Report, Row, shots_in_words
+from tests.benchmarks.accuracy.results import (
+    BASELINE,
+    FEATURES,
+    TANGENT,
+    Report,
+    Row,
+    shots_in_words,
+)
+from tests.benchmarks.accuracy.tangent import MOST_ROWS
 from tests.benchmarks.accuracy.tasks import FULL
 from tests.benchmarks.words import duration, table
 
@@ -43,6 +53,9 @@ def page(report: Report) -> str:
             "± is half of an interval of 95 %: Student's over draws where there are several, else "
             "that of a fraction of the test images.\n",
             _errors(report),
+            "## TANGENT beside the others\n",
+            f"Tasks with at most {MOST_ROWS:,} training images: {len(_of_tangent(report))}.\n",
+            _beside_tangent(report),
             "## What was chosen, and seconds\n",
             "Seconds are of training and testing once; tuning and the features are not counted.\n",
             _chosen(report),
@@ -117,6 +130,29 @@ def _error(row: Row, method: str) -> str:
     return f"{100 * row.cells[method].error:.1f} ± {100 * row.half_width(method):.1f}"
 
 
+def _of_tangent(report: Report) -> list[Row]:
+    return [row for row in report.rows if TANGENT in row.cells]
+
+
+def _beside_tangent(report: Report) -> str:
+    """TANGENT's error beside each of the others', and whether it is ever worth choosing."""
+    rows, lines = _of_tangent(report), []
+    for other in report.methods:
+        if other != TANGENT:
+            found = [row.differs(TANGENT, other) for row in rows]
+            increases = [row.increase(TANGENT, other) for row in rows]
+            counts = " / ".join(str(found.count(sign)) for sign in (-1, 0, 1))
+            lines.append([other, _percent(median(increases)), counts])
+    better = [row.words for row in rows if row.differs(TANGENT, FEATURES) < 0]
+    verdict = (
+        f"TANGENT erred less than FEATURES, beyond chance, on {', '.join(better)}."
+        if better
+        else "On no task did TANGENT err less than FEATURES beyond chance: choose FEATURES."
+    )
+    head = ["beside", "TANGENT's test error, median over tasks", "better / ? / worse"]
+    return f"{table(head, lines)}\n{verdict}\n"
+
+
 def _chosen(report: Report) -> str:
     rows = [
         [
@@ -173,5 +209,7 @@ def _limits() -> list[str]:
         "medians, since fine-tuning has no figure there.",
         "Some topics of stamps have fewer than 20 training images: 20-shot takes what there is. "
         "Near-duplicates, say letters of two fonts, can be on both sides of their split.",
+        f"TANGENT is given tasks with at most {MOST_ROWS:,} images, since a solve takes long; its "
+        "medians are of those. It is tuned over its ridge; deeper scopes were not tried.",
         "Draws share test images, so intervals over draws say nothing about these.",
     ]

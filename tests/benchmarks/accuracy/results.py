@@ -9,7 +9,7 @@ from scipy.stats import norm, t
 
 from tests.benchmarks.machine import Machine
 
-BASELINE = "fine-tuning"
+BASELINE, FEATURES, TANGENT = "fine-tuning", "FEATURES", "TANGENT"
 LEVEL = 0.975
 """Of the quantile that bounds an interval of 95 %."""
 
@@ -51,29 +51,29 @@ class Row:
     tested: int
     cells: dict[str, Cell]
 
-    def increase(self, method: str) -> float | None:
-        """Of the mean test error over fine-tuning's, relative to it; None if either was not run."""
-        if method not in self.cells or BASELINE not in self.cells:
+    def increase(self, method: str, other: str = BASELINE) -> float | None:
+        """Of the mean test error over another's, relative to it; None if either was not run."""
+        if method not in self.cells or other not in self.cells:
             return None
-        return self.cells[method].error / self.cells[BASELINE].error - 1
+        return self.cells[method].error / self.cells[other].error - 1
 
     def half_width(self, method: str) -> float:
         """Of the error's interval: Student's over draws, or the test images' for a single one."""
         errors = self.cells[method].errors
         return _student(errors) if len(errors) > 1 else _normal(self._variance(method))
 
-    def differs(self, method: str) -> int:
-        """Whether the error is below (-1) or above fine-tuning's (1) beyond chance; 0 if unsure.
+    def differs(self, method: str, other: str = BASELINE) -> int:
+        """Whether the error is below (-1) or above another's (1) beyond chance; 0 if unsure.
 
         The interval is of the differences draw by draw, or, for a single draw, of two fractions
         as if their test images were not the same, which is wider.
         """
-        ours, theirs = self.cells[method], self.cells[BASELINE]
-        apart = [one - other for one, other in zip(ours.errors, theirs.errors, strict=True)]
+        ours, theirs = self.cells[method], self.cells[other]
+        apart = [one - another for one, another in zip(ours.errors, theirs.errors, strict=True)]
         if len(apart) > 1:
             width = _student(apart)
         else:
-            width = _normal(self._variance(method) + self._variance(BASELINE))
+            width = _normal(self._variance(method) + self._variance(other))
         return (mean(apart) > width) - (mean(apart) < -width)
 
     def _variance(self, method: str) -> float:

@@ -15,7 +15,6 @@ from unlearning.cores import load
 from unlearning.cores._classifier import classifier_signs
 from unlearning.cores.efficientnet_lite0 import CLASSIFIER_SCALE
 from unlearning.errors import InvalidInputError
-from unlearning.kfac import KroneckerCurvature
 from unlearning.lattice import feature_lattice
 
 CORE = load("efficientnet-lite0")
@@ -270,28 +269,3 @@ def test_the_stems_scale_is_measured_like_the_others():
     ]
     psi = CORE.extract("stem:4x4", crops)[:, :-1].astype(np.float64)
     assert np.sqrt(np.mean(psi**2)) == pytest.approx(1, rel=0.005)
-
-
-def test_kfac_brings_conjugate_gradients_forward():
-    crops = [
-        encode(p[20 * i : 20 * i + 150, 30 * j : 30 * j + 150])
-        for p in PHOTOGRAPHS
-        for i in range(8)
-        for j in range(8)
-    ]
-    psi, linearization, lam = stored("head", crops), linearize("head"), 100.0
-    jacobian = linearization.jacobian(psi, double=False)
-    right = jacobian.rmatvec(np.eye(CLASSES)[np.arange(len(psi)) % CLASSES])
-    curvature = KroneckerCurvature(linearization, psi[::2], lam)
-
-    def residual_after_15_steps(precondition):
-        r, p, rho = right, np.zeros_like(right), 1.0
-        for _ in range(15):
-            z = precondition(r)
-            p, rho = z + (r @ z) / rho * p, r @ z
-            Hp = jacobian.rmatvec(jacobian.matvec(p)) + lam * p
-            r = r - rho / (p @ Hp) * Hp
-        return np.linalg.norm(r)
-
-    preconditioned = residual_after_15_steps(curvature.preconditioner(len(psi)).solve)
-    assert preconditioned < residual_after_15_steps(lambda r: r) / 1.5

@@ -28,22 +28,20 @@ def upgrade() -> None:
     )
     op.create_table(
         "log_leaves",
-        sa.Column("leaf_index", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("leaf_index", KEY, autoincrement=False, nullable=False),
         sa.Column("entry", sa.LargeBinary(), nullable=False),
         sa.Column("envelope", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("leaf_index", name="pk_log_leaves"),
     )
     op.create_table(
         "log_nodes",
-        sa.Column("level", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("place", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("number", KEY, autoincrement=False, nullable=False),
         sa.Column("hash", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("level", "place", name="pk_log_nodes"),
-        sqlite_with_rowid=False,
+        sa.PrimaryKeyConstraint("number", name="pk_log_nodes"),
     )
     op.create_table(
         "signing_keys",
-        sa.Column("first_index", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("first_index", KEY, autoincrement=False, nullable=False),
         sa.Column("public_key", sa.LargeBinary(), nullable=False),
         sa.Column("endorsement", sa.LargeBinary()),
         sa.PrimaryKeyConstraint("first_index", name="pk_signing_keys"),
