@@ -13,12 +13,12 @@ came or whose they are. There are no ids: it is pseudonymous, and as personal as
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
@@ -78,6 +78,15 @@ class Source:
             "objective": self.objective.to_json(),
         }
 
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> Self:
+        """Inverse of ``to_json``; ValueError, KeyError or TypeError of anything else."""
+        salt = bytes.fromhex(told["salt"])
+        if told["format"] != FORMAT or len(salt) != SALT_BYTES:
+            raise ValueError("an export of another format")
+        objective = _checked(Objective.from_json(told["objective"]))
+        return cls(str(told["model"]), int(told["release"]), salt, objective)
+
 
 @dataclass(frozen=True)
 class Block:
@@ -118,7 +127,7 @@ class Export:
         self._archive = archive
         if any(member.compress_type != ZIP_STORED for member in archive.infolist()):
             raise ValueError("compressed, so that its size is not known")
-        self.source = _source(archive.read("export.json"))
+        self.source = Source.from_json(json.loads(archive.read("export.json")))
         self._labels = _column(archive, "labels.npy", _LABELS)
         self._is_core = _column(archive, "is_core.npy", _IS_CORE)
         with archive.open("psi.npy") as member:
@@ -162,14 +171,6 @@ def _refusing() -> Iterator[None]:
     except _MALFORMED as error:
         problem, fix = "is no export, or damaged", "make it again with unlearn-server export"
         raise InvalidInputError("EXPORT", problem, fix) from error
-
-
-def _source(content: bytes) -> Source:
-    told = json.loads(content)
-    if told["format"] != FORMAT or len(bytes.fromhex(told["salt"])) != SALT_BYTES:
-        raise ValueError("an export of another format")
-    objective = _checked(Objective.from_json(told["objective"]))
-    return Source(str(told["model"]), int(told["release"]), bytes.fromhex(told["salt"]), objective)
 
 
 def _checked(told: Objective) -> Objective:
