@@ -89,8 +89,12 @@ class Publisher:
         )
 
     def start(self) -> None:
-        """Publishes what is there, then what comes."""
-        self.publish()
+        """Publishes what is there, then what comes; StartupError where nothing can be written."""
+        try:
+            self.publish()
+        except OSError as error:
+            message = f"{self._directory}: cannot be written: {error.strerror}; the log goes there"
+            raise StartupError(message) from error
         self._thread.start()
 
     def stop(self) -> None:

@@ -20,6 +20,14 @@ from unlearning.errors import InconsistentStateError
 _HEADER = struct.Struct("<i?")
 
 
+def canonical_rows(
+    psi: NDArray[np.int16], labels: NDArray[np.integer[Any]], is_core: NDArray[np.bool_]
+) -> Iterator[bytes]:
+    """The canonical bytes of rows psi (n, d) of classes ``labels`` (n,), CORE or not (n,)."""
+    for entries, label, core in zip(psi.astype("<i2"), labels, is_core, strict=True):
+        yield _HEADER.pack(label, core) + entries.tobytes()
+
+
 class RowMultiset:
     """Labelled lattice rows of one kind, USER or CORE, with repetition.
 
@@ -74,5 +82,4 @@ class RowMultiset:
     def _canonical(
         self, psi: NDArray[np.int16], labels: NDArray[np.integer[Any]]
     ) -> Iterator[bytes]:
-        for entries, label in zip(psi.astype("<i2"), labels, strict=True):
-            yield _HEADER.pack(label, self.is_core) + entries.tobytes()
+        return canonical_rows(psi, labels, np.full(len(labels), self.is_core))

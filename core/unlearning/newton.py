@@ -16,9 +16,10 @@ at most what an average row pulls with. Solving to
 leaves undone at most a thousandth of the pull of an average row, whether one row was erased
 or many, from a warm start or a cold one, and sequences of requests add up to nothing.
 
-It is solved in the rows' coefficients, w = J'a (see ``tangent_kernel``). A warm start takes
-those of the rows that are still held: what a row that left had added is gone at once. The
-preconditioner of a cold solve is made anew, so that the weights stay a function of the rows held.
+Where the rows can all be fitted it is solved by their coefficients, w = J'a, else by the weights
+(see ``ridge_solving``). A warm start takes the coefficients of the rows that are still held: what
+a row that left had added is gone at once. The preconditioner of a cold solve is made anew, so that
+the weights stay a function of the rows held.
 
 Why a thousandth: a warm and a cold solve together must not differ in a logit by 1/20 of the
 largest change that the erasure of one row made. That is no theorem, since a row may be fitted
@@ -29,6 +30,7 @@ solve at most, none beyond 1/40; the g that solves do leave is kinder.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -38,7 +40,7 @@ from unlearning import cg
 from unlearning.agreement import is_near
 from unlearning.cg import Preconditioner, Progress, Stop
 from unlearning.commitment import tangent_state_commitment
-from unlearning.errors import CapacityError
+from unlearning.errors import CapacityError, NotSolvableError
 from unlearning.lattice import TARGETS
 from unlearning.lineage import Lineage
 from unlearning.linearized import Linearization
@@ -46,6 +48,7 @@ from unlearning.multiset import RowMultiset
 from unlearning.objective import Objective
 from unlearning.release import Release
 from unlearning.ridge import Hessian, RidgeProblem, Solution
+from unlearning.ridge_solving import by_coefficients, by_weights
 from unlearning.rounding import SolveReport
 from unlearning.tangent_kernel import MeanKernel
 from unlearning.tangent_release import release
@@ -210,32 +213,26 @@ class TangentModel:
         progress: Progress,
         stop: Stop,
     ) -> Solution:
-        lam, n = self.objective.ridge_in_real_units, len(digests)
-        if not n:
+        if not digests:
             zero = np.zeros(self._network.parameters)
             return Solution(zero, zero, 0.0, is_cold=True, steps=0, coefficients={})
-        problem = self._problem(rows)
+        problem, accuracy = self._problem(rows), ACCURACY / len(digests)
         J = problem.precise.jacobian
-
-        def measure(a: _Floats, r: _Floats) -> tuple[float, float]:
-            """||g(w)|| = ||J'r||, and what it may be."""
-            w, gradient = (J.rmatvec(v.reshape(n, -1)) for v in (a, r))
-            return _norm(gradient), ACCURACY * lam * _norm(w) / n
-
-        found = cg.solve(
-            *problem.kernels(),
-            problem.targets.ravel(),
-            _coefficients(start, digests, J.outputs),
-            measure,
-            self._preconditioner(digests, problem, stop, is_cold=start is None),
-            progress,
-            stop,
-        )
-        a = found.value.reshape(n, -1)
-        w = J.rmatvec(a)
-        coefficients = dict(zip(digests, a, strict=True))
+        found = None
+        if J.rows * J.outputs <= J.parameters:  # else they cannot all be fitted
+            preconditioner = self._preconditioner(digests, problem, stop, is_cold=start is None)
+            a = _coefficients(start, digests, J.outputs)
+            with suppress(NotSolvableError):
+                found = by_coefficients(problem, a, accuracy, preconditioner, progress, stop)
+        if found is None:
+            w = start.weights if start else np.zeros(J.parameters)
+            found = by_weights(problem, w, accuracy, progress, stop)
         return Solution(
-            w, *problem.gradient(w), start is None, found.iterations, coefficients=coefficients
+            found.weights,
+            *problem.gradient(found.weights),
+            is_cold=start is None,
+            steps=found.iterations,
+            coefficients=dict(zip(digests, found.coefficients, strict=False)),
         )
 
     def _problem(self, rows: _Rows) -> RidgeProblem:
@@ -249,7 +246,7 @@ class TangentModel:
     ) -> Preconditioner | None:
         """Of these rows alone, computed anew for a cold solve; None where it takes too much."""
         J, ridge = problem.fast.jacobian, problem.fast.ridge
-        if J.rows > MOST_KERNEL_ROWS or J.rows * J.outputs > J.parameters:
+        if J.rows > MOST_KERNEL_ROWS:
             return None
         if is_cold or self._kernel is None or not self._kernel.covers(digests):
             values = J.mean_kernel(stop)
@@ -267,8 +264,4 @@ def _coefficients(start: Solution | None, digests: list[bytes], outputs: int) ->
     if start:
         for i, digest in enumerate(digests):
             a[i] = start.coefficients.get(digest, 0.0)
-    return a.ravel()
-
-
-def _norm(v: _Floats) -> float:
-    return float(np.linalg.norm(v))
+    return a

@@ -113,7 +113,8 @@ class Solution:
         is_cold: whether w is a function of the rows held alone. If not, it still carries
             what earlier solves left of rows erased since: mu_k accumulate.
         steps: iterations; depends on the path, for the operator's eyes only.
-        coefficients: a of w = J'a, shape (C,), of each row by its digest.
+        coefficients: a of w = J'a, shape (C,), of each row by its digest; empty for weights
+            that were not found by them.
     """
 
     weights: _Floats

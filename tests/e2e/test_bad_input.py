@@ -621,14 +621,16 @@ UNSERVED = [
     ("erasures", "ListHolds", erasure_pb2.ListHoldsRequest()),
     ("erasures", "LiftHold", erasure_pb2.LiftHoldRequest()),
     ("erasures", "LiftSuppression", erasure_pb2.LiftSuppressionRequest(subject_id=SUBJECT)),
-    ("audits", "GetCheckpoint", audit_pb2.GetCheckpointRequest()),
-    ("audits", "GetCertificate", audit_pb2.GetCertificateRequest()),
-    ("audits", "ListCertificates", audit_pb2.ListCertificatesRequest()),
-    ("audits", "GetConsistencyProof", audit_pb2.GetConsistencyProofRequest()),
     ("audits", "GetReport", audit_pb2.GetReportRequest()),
     ("valuation", "DifferentiateDataset", valuation_pb2.DifferentiateDatasetRequest()),
     ("valuation", "EstimateError", valuation_pb2.EstimateErrorRequest()),
 ]
+
+
+_ANSWER_THE_EMPTY_REQUEST = {
+    *("AddSamples", "CreateModel", "ListModels", "ListErasures"),
+    *("GetCheckpoint", "ListCertificates"),
+}
 
 
 @pytest.mark.parametrize(("service", "method", "request_message"), UNSERVED)
@@ -649,7 +651,7 @@ def test_every_method_of_the_contract_is_either_served_or_says_that_it_is_not(se
         }[service]
         [descriptor] = pb.DESCRIPTOR.services_by_name.values()
         for method in descriptor.methods:
-            if method.name in {"AddSamples", "ListModels", "ListErasures", "CreateModel"}:
+            if method.name in _ANSWER_THE_EMPTY_REQUEST:
                 continue
             message = getattr(pb, method.input_type.name)()
             told = refusal(getattr(getattr(server, service), method.name), message)

@@ -428,6 +428,29 @@ def arrays(rows: list[Row]) -> tuple[NDArray[np.int16], NDArray[np.int64]]:
     return psi, np.array([label for _, label in rows], np.int64)
 
 
+@pytest.mark.parametrize(
+    ("parameters", "ridge"), [(5, 2.0**-12), (60, 2.0**-20)], ids=["too many rows", "equal rows"]
+)
+def test_rows_that_contradict_each_other_at_a_small_ridge_are_solved_for(
+    objective_of: Make, parameters: int, ridge: float
+) -> None:
+    objective = objective_of(D, CLASSES, ridge=ridge, tangent_scope="head")
+    net = network(objective, parameters, 21)
+    equal: list[Row] = [((16384, -16383, 16384), i % 2) for i in range(6)]
+    psi, labels = arrays([*equal, ((1, -16383, 1), 1), ((2679, 1748, 1), 0)])
+    model = TangentModel(objective, net)
+    model.add(psi, labels, np.zeros(len(psi), bool))
+    solution = None
+    for _ in range(2):
+        solution = model.solve(solution)
+        J = dense(net.jacobian(psi, double=True)).reshape(-1, parameters)
+        t = 15 * np.eye(CLASSES)[labels].ravel()
+        true = solution.weights - ridge_solution(J, t, objective.ridge_in_real_units)
+        assert np.linalg.norm(true) <= solution.report(objective).distance_bound + 1e-12
+        model.erase(psi[:1], labels[:1])
+        psi, labels = psi[1:], labels[1:]
+
+
 @pytest.fixture(scope="session")
 def histories(objective_of: Make) -> type[RuleBasedStateMachine]:
     """Any history of rows that come and go and of solves, next to the rows that are there."""

@@ -15,7 +15,7 @@ from unlearn_server.offline import opened
 @click.command(context_settings={"show_default": True})
 @options.data_dir
 def fsck(data_dir: Path) -> None:
-    r"""Check the log, its files, certificates, releases, keys and samples against each other.
+    """Check the log, its files, certificates, releases, keys and samples against each other.
 
     Stop the server first. Nothing is changed. Exits with 0 if all is sound, with 1 if something
     is not, and says what to do; with 2 if it cannot be checked.

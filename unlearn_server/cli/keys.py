@@ -23,7 +23,7 @@ def keys() -> None:
 @options.data_dir
 @options.signing_key
 def rotate(data_dir: Path, signing_key: Path | None) -> None:
-    r"""Make a new signing key in place of the old one, which endorses it in the log.
+    """Make a new signing key in place of the old one, which endorses it in the log.
 
     Stop the server first. Certificates of the old key stay valid: the log tells which key signed
     when. The old key is gone afterwards; where yours is given in the environment, put it into a

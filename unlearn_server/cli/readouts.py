@@ -37,7 +37,7 @@ from unlearning.readouts.result import ReadOut, ReadOuts
 def readouts(
     model: str, data_dir: Path, subjects: tuple[str, ...], shadows: int, pairs: int, as_json: bool
 ) -> None:
-    r"""Try to refute that MODEL forgets people, on a copy of its samples in memory.
+    """Try to refute that MODEL forgets people, on a copy of its samples in memory.
 
     Nothing that is stored changes, and a server may go on meanwhile. Exits with 0 if every
     read-out is what retraining and the bound permit, with 1 if one is not, with 2 if it cannot be

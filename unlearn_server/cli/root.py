@@ -2,6 +2,7 @@
 
 import click
 
+from unlearn_server.cli.export import export
 from unlearn_server.cli.fsck import fsck
 from unlearn_server.cli.keys import keys
 from unlearn_server.cli.readouts import readouts
@@ -14,5 +15,5 @@ def main() -> None:
     """Machine unlearning that can be proven."""
 
 
-for command in (serve, readouts, fsck, keys):
+for command in (serve, export, readouts, fsck, keys):
     main.add_command(command)

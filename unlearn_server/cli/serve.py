@@ -65,7 +65,7 @@ def serve(
     witnesses: tuple[tuple[str, str], ...],
     witnesses_wanted: int | None,
 ) -> None:
-    r"""Serve until SIGTERM, then drain.
+    """Serve until SIGTERM, then drain.
 
     Keys that are missing are generated into the data directory, readable by you alone, when it
     is new. UNLEARN_SIGNING_KEY may hold the signing key itself, in PEM.

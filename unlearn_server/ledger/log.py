@@ -63,7 +63,8 @@ def begin(conn: Connection, origin: str, public_key: bytes, checkpoint: str) -> 
     """Begins an empty log under its first key."""
     frontier = Frontier().to_bytes()
     conn.execute(
-        sa.insert(logs), {"origin": origin, "frontier": frontier, "checkpoint": checkpoint}
+        sa.insert(logs),  # under a key that a second log cannot have
+        {"key": 1, "origin": origin, "frontier": frontier, "checkpoint": checkpoint},
     )
     add_key(conn, LoggedKey(0, public_key, None))
 

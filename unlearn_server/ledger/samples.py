@@ -55,6 +55,7 @@ _STREAM = (
     .order_by(samples.c.key)
     .limit(sa.bindparam("block"))
 )
+_OF_KEYS = _STORED.where(samples.c.key.in_(sa.bindparam("keys", expanding=True)))
 _MATCHING = _by_name(_STORED)
 _HOLDERS = _by_name(sa.select(models.c.model_id, samples.c.retention).distinct().join(samples))
 _USERS_NAMED = _by_name(sa.select(samples.c.key, samples.c.subject_hash).where(_USERS))
@@ -142,6 +143,14 @@ def stream(conn: Connection, model_key: int, block: int) -> Iterator[list[Stored
     while rows := conn.execute(_STREAM, asked).all():
         yield [StoredSample(*row) for row in rows]
         asked["after"] = rows[-1].key
+
+
+def of_keys(conn: Connection, model_key: int, keys: Sequence[int]) -> Iterator[StoredSample]:
+    """Those samples of a model, in the order of their keys as given."""
+    for batch in batches(keys):
+        found = conn.execute(_OF_KEYS, {"of_model": model_key, "keys": batch})
+        by_key = {row.key: StoredSample(*row) for row in found}
+        yield from (by_key[key] for key in batch)
 
 
 def erase(conn: Connection, model_key: int, keys: Sequence[int]) -> int:
