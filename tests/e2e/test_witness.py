@@ -2,8 +2,9 @@
 
 import json
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -115,8 +116,15 @@ def test_certificates_come_with_the_witnesses_signatures(
             assert metric(ports, "unlearn_log_unwitnessed_seconds") == 0
             for file in tmp_path.glob("certificate-*"):
                 file.unlink()
-    checked = CliRunner().invoke(server_main, ["fsck", "--data-dir", str(data)])
+    check = ["fsck", "--data-dir", str(data)]
+    checked = CliRunner().invoke(server_main, check)
     assert checked.exit_code == 0, checked.output
+    with closing(sqlite3.connect(data / "unlearn.db")) as database, database:
+        [note] = database.execute("SELECT witnessed FROM logs").fetchone()
+        database.execute("UPDATE logs SET witnessed = ?", (note.replace("\n2\n", "\n1\n"),))
+    checked = CliRunner().invoke(server_main, check)
+    assert checked.exit_code == 1
+    assert "what witnesses signed is not how the log began" in checked.output
 
 
 def test_erasures_do_not_wait_for_a_witness_that_is_gone(data, witness, wait_until):

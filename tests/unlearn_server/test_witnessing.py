@@ -8,10 +8,12 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from structlog.testing import capture_logs
 
 from unlearn_server.certifying import Certifier
+from unlearn_server.cli import main
 from unlearn_server.errors import StartupError
 from unlearn_server.ledger import log
 from unlearn_server.ledger.database import Database
@@ -47,7 +49,7 @@ class ScriptedWitness:
                 pass
 
         self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.thread = Thread(target=self.server.serve_forever)
+        self.thread = Thread(target=self.server.serve_forever, args=(0.02,))
         self.thread.start()
 
     @property
@@ -278,3 +280,19 @@ def test_options_that_cannot_be(database, pair) -> None:
         witnesses_of([(pair[0].vkey, pair[0].url)] * 2)
     with pytest.raises(StartupError, match="more than the 2 named"):
         asking(database, pair, 3)
+
+
+def test_witnesses_on_the_command_line_and_in_the_environment(tmp_path: Path, pair) -> None:
+    def refusal(*words: str, **environment: str) -> str:
+        command = ["serve", "--data-dir", str(tmp_path / "data"), "--address", "localhost:0"]
+        ran = CliRunner().invoke(main, [*command, *words], env=environment)
+        assert ran.exit_code == 1
+        return ran.output
+
+    assert "has no verifier key" in refusal("--witness", "nonsense", pair[0].url)
+    one, other = pair[0], pair[1]
+    twice = f"{one.vkey} {one.url} {one.vkey} {other.url}"
+    assert "named twice" in refusal(UNLEARN_WITNESSES=twice)
+    both = f"{one.vkey} {one.url} {other.vkey} {other.url}"
+    wanted = {"UNLEARN_WITNESSES": both, "UNLEARN_WITNESSES_WANTED": "3"}
+    assert "more than the 2 named" in refusal(**wanted)
