@@ -52,6 +52,7 @@ from unlearn_server.services.erasure_service import LARGEST_WATCH, ErasureServic
 from unlearn_server.services.inference_service import InferenceService
 from unlearn_server.services.model_service import ModelService
 from unlearn_server.signing import SIGNING_FILE
+from unlearn_server.witnessing import Witnessing, witnesses_of
 from unlearn_server.workspace import Workspaces
 
 WORKERS = LARGEST_WATCH + 16
@@ -76,7 +77,8 @@ class Options:
     """Where the data are, and where to listen (``host:port``; port 0 takes a free one).
 
     The signing key's file is one in the data directory, and the log's origin one of its own,
-    unless they are said.
+    unless they are said. Witnesses are verifier keys and URLs; all are wanted unless it is said
+    how many.
     """
 
     data_dir: Path
@@ -84,6 +86,8 @@ class Options:
     metrics_address: str
     signing_key: Path | None = None
     log_origin: str | None = None
+    witnesses: tuple[tuple[str, str], ...] = ()
+    witnesses_wanted: int | None = None
 
 
 @dataclass(frozen=True)
@@ -180,7 +184,10 @@ def running(options: Options) -> Iterator[Running]:
         )
         status = _add_health(server)
         port = _listen(server, options.address)
-        publisher = Publisher(database, options.data_dir / LOG, changes)
+        witnessing = Witnessing(
+            database, witnesses_of(options.witnesses), options.witnesses_wanted, metrics
+        )
+        publisher = Publisher(database, options.data_dir / LOG, changes, witnessing.cosigned)
         publisher.check()
         metrics_port = _expose(metrics, options, stack)
         publisher.start()
