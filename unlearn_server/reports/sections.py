@@ -52,6 +52,17 @@ class Document:
     register: Table
 
 
+_MEASURES = (
+    ("Information left, in nats", "nats", False),
+    ("μ of Gaussian differential privacy", "gaussian_dp", False),
+    ("ε of (ε, δ)-differential privacy", "epsilon", False),
+    ("δ at that ε", "delta", False),
+    ("Accuracy of the best membership attack", "attack_accuracy", True),
+    ("Its true positives at 1 % false ones", "attack_tpr", True),
+    ("μ for one who kept the release before", "differencing_gaussian_dp", False),
+)
+"""Bounds: in words, the attribute, and whether it is a share."""
+
 _READING = Section(
     "How to read this",
     points=(
@@ -200,19 +211,10 @@ def _effects(report: Report) -> Section:
 def _bounds(report: Report) -> Section:
     closed = report.closed
     title = "What can still be learnt"
-    if summary.largest(closed, lambda bound: bound.nats) is None:
+    if summary.largest(closed, "nats") is None:
         return Section(title, text=("Nothing was erased.",))
-    measures: list[tuple[str, summary.Measure, bool]] = [
-        ("Information left, in nats", lambda b: b.nats, False),
-        ("μ of Gaussian differential privacy", lambda b: b.gaussian_dp, False),
-        ("ε of (ε, δ)-differential privacy", lambda b: b.epsilon, False),
-        ("δ at that ε", lambda b: b.delta, False),
-        ("Accuracy of the best membership attack", lambda b: b.attack_accuracy, True),
-        ("Its true positives at 1 % false ones", lambda b: b.attack_tpr, True),
-        ("μ for one who kept the release before", lambda b: b.differencing_gaussian_dp, False),
-    ]
     rows = []
-    for name, measure, is_share in measures:
+    for name, measure, is_share in _MEASURES:
         found = summary.largest(closed, measure)
         if found:
             shown = words.percent(found.value) if is_share else words.bound(found.value)

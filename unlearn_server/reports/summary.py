@@ -1,7 +1,7 @@
 """Counts and extremes of what a report lists. Nothing here reads anything else."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from math import isinf
@@ -56,9 +56,6 @@ class Extreme:
     certificate: int | None
 
 
-Measure = Callable[[InformationBound], float]
-
-
 def requests(report: Report) -> Requests:
     """Counts requests."""
     closed = each_request(report.closed)
@@ -110,11 +107,11 @@ def bounded(closed: Sequence[Closed]) -> Iterator[tuple[InformationBound, int | 
             yield each.bound, each.certificate
 
 
-def largest(closed: Sequence[Closed], measure: Measure) -> Extreme | None:
-    """The largest value of a measure; None if nothing was erased."""
+def largest(closed: Sequence[Closed], measure: str) -> Extreme | None:
+    """The largest value of a bound's attribute; None if nothing was erased."""
     found: Extreme | None = None
     for bound, certificate in bounded(closed):
-        value = measure(bound)
+        value: float = getattr(bound, measure)
         if found is None or value > found.value:
             found = Extreme(value, certificate)
     return found
