@@ -35,7 +35,7 @@ END = datetime(2026, 7, 1, tzinfo=UTC)
 
 def fill(database: Database, count: int) -> None:
     """So many erasures of five models over the period; a few are late, or open, or cancelled."""
-    random = Random(5)  # noqa: S311 # what it draws is no secret
+    random = Random(5)  # what it draws is no secret
     objective = Objective("c0" * 32, "head:1x1", 3, 4.0, 5, 7, ("cat", "dog"))
     with database.write() as conn:
         Certifier(Ed25519PrivateKey.generate()).open(conn, "unlearn.example/log")

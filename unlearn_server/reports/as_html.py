@@ -11,7 +11,7 @@ from unlearn_server.reports.sections import document
 
 def render(report: Report) -> bytes:
     """The page, in UTF-8."""
-    return _template().render(document=document(report), log=report.log.origin).encode()
+    return _template().render(document=document(report)).encode()
 
 
 @cache

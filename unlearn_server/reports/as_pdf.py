@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from unlearn_server.reports import typesetting
@@ -19,7 +19,7 @@ from unlearn_server.reports.sections import Document, Table, document
 _ROWS = 46
 """Lines of the register on a page; each holds two of its rows."""
 
-_GAP = " " * 4
+_GAP = " " * 3
 
 _GLYPHS = frozenset("μεδ∞−–—≤≥‘’“”…•\n")
 """Beyond Latin, what the reports' own words use. typst's fonts have all of it."""
@@ -30,7 +30,7 @@ def render(report: Report) -> bytes:
     made = int(report.period.made.timestamp())
     done = subprocess.run(  # noqa: S603 # our own module, on data that it takes as data
         [sys.executable, "-m", typesetting.__name__, str(made)],
-        input=json.dumps(_printable(_content(document(report)))).encode(),
+        input=json.dumps(_content(document(report))).encode(),
         stdout=subprocess.PIPE,
         check=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
@@ -40,24 +40,25 @@ def render(report: Report) -> bytes:
 
 def _content(shown: Document) -> dict[str, Any]:
     head, pages = _register(shown.register)
-    return {**asdict(shown), "register": {"head": head, "pages": pages}}
+    # Its cells are many, and the template takes its lines alone.
+    others = asdict(replace(shown, register=Table((), (), "")))
+    return {**_printable(others), "register": {"head": head, "pages": pages}}
 
 
 def _register(table: Table) -> tuple[str, list[str]]:
     """A line of headings, and the lines of each page: two columns, each read downwards."""
     if not table.rows:
         return "", []
-    widths = [max(map(len, column)) for column in zip(table.head, *table.rows, strict=True)]
+    widths = list(map(len, table.head))
+    for row in table.rows:
+        widths = [max(width, len(cell)) for width, cell in zip(widths, row, strict=True)]
     head = _line(table.head, widths, table.aligned)
-    lines = [_line(row, widths, table.aligned) for row in table.rows]
-    pages = [
-        "\n".join(
-            f"{left}{_GAP}{right}".rstrip()
-            for left, right in _side_by_side(lines[start : start + 2 * _ROWS], len(head))
-        )
-        for start in range(0, len(lines), 2 * _ROWS)
-    ]
-    return head + _GAP + head, pages
+    pages = []
+    for start in range(0, len(table.rows), 2 * _ROWS):
+        rows = table.rows[start : start + 2 * _ROWS]
+        lines = [_line(row, widths, table.aligned) for row in rows]
+        pages.append("\n".join(_side_by_side(lines)))
+    return f"{head}{_GAP}{head}", pages
 
 
 def _line(cells: Sequence[str], widths: Sequence[int], aligned: str) -> str:
@@ -68,10 +69,10 @@ def _line(cells: Sequence[str], widths: Sequence[int], aligned: str) -> str:
     return " ".join(padded)
 
 
-def _side_by_side(lines: Sequence[str], width: int) -> list[tuple[str, str]]:
+def _side_by_side(lines: Sequence[str]) -> list[str]:
     left, right = lines[:_ROWS], lines[_ROWS:]
     blank = [""] * (len(left) - len(right))
-    return [(a.ljust(width), b) for a, b in zip(left, [*right, *blank], strict=True)]
+    return [f"{a}{_GAP}{b}".rstrip() for a, b in zip(left, [*right, *blank], strict=True)]
 
 
 def _printable(value: Any) -> Any:

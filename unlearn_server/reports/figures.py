@@ -11,8 +11,8 @@ from unlearn_server.domain import ErasureState
 from unlearn_server.reports import summary, words
 from unlearn_server.reports.report import Closed, Period, Report
 
-WIDTH, HEIGHT = 640, 190
-_LEFT, _RIGHT, _TOP, _BASE = 46, 8, 10, 160
+WIDTH, HEIGHT = 640, 165
+_LEFT, _RIGHT, _TOP, _BASE = 46, 8, 8, 140
 _MOST_BARS = 62
 _ON_TIME, _LATE, _RULE, _INK = "#24476b", "#b3261e", "#d8d8d4", "#444444"
 _FONTS = "Libertinus Serif, Charter, Georgia, serif"
@@ -95,7 +95,7 @@ def _chart(bars: Sequence[Bar]) -> str:
         left = _LEFT + i * width
         parts.append(_box(left, _BASE - bar.on_time * scale, width, bar.on_time * scale, _ON_TIME))
         parts.append(_box(left, _BASE - bar.height * scale, width, bar.late * scale, _LATE))
-        parts.append(_text(left + width / 2, _BASE + 16, bar.label, "middle"))
+        parts.append(_label(left + width / 2, bar.label))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
         f'font-family="{_FONTS}" font-size="11">{"".join(parts)}</svg>'
@@ -103,10 +103,10 @@ def _chart(bars: Sequence[Bar]) -> str:
 
 
 def _round_up(value: int) -> int:
-    """The next 1, 2, 4, 6, 8 or 10 times a power of ten, 2 at least: it has a whole half."""
+    """The next round number that has a whole half."""
     power = 10 ** max(0, len(str(value)) - 1)
-    tops = (2, 4, 6, 8, 10) if power == 1 else (1, 2, 4, 6, 8, 10)
-    return next(each * power for each in tops if each * power >= value)
+    tenths = (20, 40, 60, 80, 100) if power == 1 else (10, 12, 16, 20, 24, 30, 40, 50, 60, 80, 100)
+    return next(each * power // 10 for each in tenths if each * power >= 10 * value)
 
 
 def _ticks(top: int) -> tuple[int, ...]:
@@ -126,6 +126,12 @@ def _box(left: float, top: float, width: float, height: float, color: str) -> st
         f'<rect x="{left + gap / 2:.1f}" y="{top:.2f}" width="{width - gap:.1f}" '
         f'height="{height:.2f}" fill="{color}"/>'
     )
+
+
+def _label(middle: float, text: str) -> str:
+    """Below a bar, as far as there is room on the right."""
+    room = 3.0 * len(text)
+    return _text(min(middle, WIDTH - room), _BASE + 16, text, "middle")
 
 
 def _text(x: float, y: float, text: str, anchor: str) -> str:

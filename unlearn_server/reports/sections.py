@@ -1,6 +1,7 @@
 """What a report says to people: headings, sentences, tables and figures, in no form yet."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from unlearn_server import software, statements
@@ -16,7 +17,7 @@ class Table:
     """Rows of text; ``aligned`` has r for right or l for left for each column."""
 
     head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    rows: Sequence[tuple[str, ...]]
     aligned: str
 
 
@@ -41,7 +42,8 @@ class Document:
         verdict: the answer in a sentence or two.
         numbers: the few that matter most, each with what it counts.
         sections: the report.
-        register: the rows behind it; the last column remarks on what is out of the ordinary.
+        register: the rows behind it.
+        note: what its columns hold.
     """
 
     title: str
@@ -50,6 +52,7 @@ class Document:
     numbers: tuple[tuple[str, str], ...]
     sections: tuple[Section, ...]
     register: Table
+    note: str
 
 
 _MEASURES = (
@@ -95,7 +98,8 @@ def document(report: Report) -> Document:
             _limits(report),
             _READING,
         ),
-        register=Table(register.HEAD, tuple(register.rows(report.closed)), register.ALIGNED),
+        register=Table(register.HEAD, register.Rows(report.closed), register.ALIGNED),
+        note=register.NOTE,
     )
 
 
@@ -126,8 +130,10 @@ def _verdict(counts: Requests) -> str:
         )
     if counts.open_at_end == 0:
         return f"{done} None was open at the end."
+    verb = "was" if counts.open_at_end == 1 else "were"
+    left = f"{words.counted(counts.open_at_end, 'request')} {verb} open at the end"
     overdue = words.count(counts.overdue) if counts.overdue else "none"
-    return f"{done} {words.count(counts.open_at_end)} open at the end, {overdue} of them overdue."
+    return f"{done} {left}, {overdue} overdue."
 
 
 def _numbers(report: Report, counts: Requests) -> tuple[tuple[str, str], ...]:
@@ -153,7 +159,7 @@ def _requests(report: Report, counts: Requests) -> Section:
     balance = tuple((name, words.count(number).replace("-", "−")) for name, number in rows)
     laws = Counter(each.regulation for each in summary.each_request(report.closed))
     named = tuple((law or "none named", words.count(n)) for law, n in sorted(laws.items()))
-    tables = [Table(("Requests", ""), balance, "lr")]
+    tables = [Table(("", "Requests"), balance, "lr")]
     if named:
         tables.append(Table(("Regulation named by the request", "Closed"), named, "lr"))
     text = (
@@ -170,10 +176,10 @@ def _timeliness(report: Report, counts: Requests) -> Section:
     left = min(summary.days_left(report.closed))
     shortest, middle, longest = map(words.days_taken, taken)
     rows = (
-        ("Shortest from receipt to completion", f"{shortest} days"),
-        ("Median", f"{middle} days"),
-        ("Longest", f"{longest} days"),
-        ("Least time left when completed", f"{words.days_left(left)} days"),
+        ("Shortest from receipt to completion", shortest),
+        ("Median", middle),
+        ("Longest", longest),
+        ("Least time left when completed", words.days_left(left)),
     )
     text = "A request is on time if its last certificate was signed by the time it was due."
     late = "Late ones are marked in the register." if counts.late else ""
@@ -181,7 +187,7 @@ def _timeliness(report: Report, counts: Requests) -> Section:
         "Time",
         text=(f"{text} {late}".strip(),),
         figures=(figures.over_time(report), figures.time_left(report)),
-        tables=(Table(("Time", ""), rows, "lr"),),
+        tables=(Table(("Requests carried out", "Days"), rows, "lr"),),
     )
 
 
@@ -280,7 +286,7 @@ def _evidence(report: Report) -> Section:
     return Section(
         "Evidence",
         text=text,
-        tables=(Table(("Evidence", ""), facts, "ll"), Table(("Keys in force", ""), keys, "ll")),
+        tables=(Table(("", ""), facts, "ll"), Table(("Keys in force", ""), keys, "ll")),
         verbatim=log.checkpoint,
     )
 
