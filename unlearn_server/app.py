@@ -47,6 +47,7 @@ from unlearn_server.metrics import LedgerSnapshot, Metrics
 from unlearn_server.prediction import Predictor
 from unlearn_server.publishing import Publisher
 from unlearn_server.releasing import Releaser
+from unlearn_server.reports.reporting import Reporter
 from unlearn_server.services.audit_service import AuditService
 from unlearn_server.services.erasure_service import LARGEST_WATCH, ErasureService
 from unlearn_server.services.inference_service import InferenceService
@@ -170,8 +171,10 @@ def running(options: Options) -> Iterator[Running]:
             server,
         )
         audit_pb2_grpc.add_AuditServiceServicer_to_server(
-            AuditService(  # type: ignore[abstract]
-                Auditor(database, keys, workspaces, draining), Evidence(database)
+            AuditService(
+                Auditor(database, keys, workspaces, draining),
+                Evidence(database),
+                Reporter(database),
             ),
             server,
         )

@@ -1,5 +1,6 @@
 """Releases exported beside the server that serves them, and recomputed without it."""
 
+import io
 import json
 import os
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from unlearn.v1.model_pb2 import Sample, UserWeights
 from unlearn_client import Selection
-from unlearn_server import rows
+from unlearn_server import exporting, rows
 from unlearn_server.cli import main as server_command
 from unlearn_server.ledger import samples
 from unlearning.replay.command import main as replay_command
@@ -168,6 +169,16 @@ def test_exporting_changes_nothing(server: Any, erased: tuple[str, str], tmp_pat
     assert (tmp_path / "m.npz").read_bytes() == (tmp_path / "n.npz").read_bytes()
     assert server.client.get_model(erased[0]) == before
     assert server.client.audit_model(erased[0]).consistent
+
+
+def test_it_tells_how_far_it_is(server: Any, erased: tuple[str, str]) -> None:
+    told: list[tuple[int, int]] = []
+    exporting.export(server.data_dir, erased[0], io.BytesIO(), lambda *far: told.append(far))
+    total = 2 * server.client.get_model(erased[0]).sample_count
+    assert told == sorted(set(told))
+    assert len(told) > 4
+    assert told[-1] == (total, total)
+    assert {of for _, of in told} == {total}
 
 
 def test_what_cannot_be_exported_says_why_and_leaves_no_file(

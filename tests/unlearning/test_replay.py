@@ -21,7 +21,7 @@ from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from unlearning.objective import Objective
+from unlearning.objective import Noise, Objective
 from unlearning.reference import rounded_solution
 from unlearning.replay.command import main
 from unlearning.replay.exports import Block, Export, Source, write
@@ -406,6 +406,23 @@ def test_a_changed_byte_is_refused_or_differs_or_is_no_byte_of_the_contents(
     assert done.exit_code in {0, 2}
     assert isinstance(done.exception, SystemExit | None)
     assert done.exit_code == 2 or true_state(objective, ROWS).hex() in done.output
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"feature_bound": 1.0, "ridge": 2.0**-28, "label_scale": 2.0**-4},
+        {"feature_bound": 2.0**14, "ridge": 2.0**51, "label_scale": 64.0},
+        {"feature_bound": 3.7, "ridge": 0.3, "label_scale": 1.7, "noise_scale": 0.1},
+        {"tangent_scope": "head", "noise_scale": 0.5, "noise": Noise.INVERSE_HESSIAN},
+    ],
+)
+def test_every_objective_that_a_model_can_have_is_read(
+    export: Callable[..., Path], objective_of: Make, fields: dict[str, Any]
+) -> None:
+    objective = objective_of(3, 2, **fields)
+    with Export.open(export(ROWS, objective=objective)) as opened:
+        assert opened.source.objective == objective
 
 
 def test_numpy_reads_an_export(export: Callable[..., Path]) -> None:

@@ -174,8 +174,9 @@ def _refusing() -> Iterator[None]:
 
 
 def _checked(told: Objective) -> Objective:
-    """An objective of values that a model can have; they come back from real units as they were."""
-    units = {"ridge": told.ridge_in_real_units, "label_scale": told.label_scale_in_real_units}
+    """An objective of values that a model can have: made anew in real units, it is the same."""
+    ridge = told.ridge // 2 * told.features.step**2
+    units = {"ridge": ridge, "label_scale": told.label_scale_in_real_units}
     made = Objective.create(**{**vars(told), **units})
     if made != told:
         raise ValueError("no model has such an objective")

@@ -13,6 +13,7 @@ from unlearn_client.cli.failures import BAD_INPUT, exit_code, report
 from unlearn_client.cli.models import models
 from unlearn_client.cli.monitor import monitor
 from unlearn_client.cli.predict import predict
+from unlearn_client.cli.report import write_report
 from unlearn_client.cli.samples import release, samples
 from unlearn_client.cli.teaching import Group, write_verbatim
 from unlearn_client.cli.verify import verify
@@ -91,16 +92,7 @@ def main(ctx: click.Context, address: str, timeout: float, as_json: bool) -> Non
 
 
 for command in (
-    models,
-    samples,
-    release,
-    predict,
-    erase,
-    erasures,
-    audit,
-    certificates,
-    verify,
-    monitor,
-    witness,
+    *(models, samples, release, predict, erase, erasures),
+    *(audit, certificates, verify, write_report, monitor, witness),
 ):
     main.add_command(command)
