@@ -121,7 +121,7 @@ def _report(look: Look) -> RenderableType:
 
 def _rows(look: Look) -> Iterator[tuple[str, str]]:
     if look.checkpoint:
-        yield "The log", f"{look.checkpoint.origin}, {look.checkpoint.size} entries"
+        yield "The log", f"{look.checkpoint.origin} at size {look.checkpoint.size}"
     for statement in look.certificates:
         told = dict(statement.claims)
         what = f"{told['Erasure']}: {told['Erased']}; completed {told['Completed']}"
