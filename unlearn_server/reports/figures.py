@@ -104,7 +104,7 @@ def _chart(bars: Sequence[Bar]) -> str:
 
 def _round_up(value: int) -> int:
     """The next round number that has a whole half."""
-    power = 10 ** max(0, len(str(value)) - 1)
+    power = int(10 ** (len(str(value)) - 1))
     tenths = (20, 40, 60, 80, 100) if power == 1 else (10, 12, 16, 20, 24, 30, 40, 50, 60, 80, 100)
     return next(each * power // 10 for each in tenths if each * power >= 10 * value)
 

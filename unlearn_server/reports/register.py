@@ -3,23 +3,23 @@
 from collections.abc import Sequence
 from typing import overload
 
-from unlearn_server.domain import ErasureState
+from unlearn_server.domain import ErasureState, Method
 from unlearn_server.reports import summary, words
 from unlearn_server.reports.report import Closed
 
-HEAD = ("Cert.", "Erasure", "No.", "Method", "Closed", "Left", "Erased", "Nats", "Note")
-ALIGNED = "rlrllrrrl"
+HEAD = ("Cert.", "Erasure", "No.", "Closed", "Left", "Erased", "Nats", "Note")
+ALIGNED = "rlrlrrrl"
 """Of each column: r for right, l for left."""
 
 NOTE = (
     "A row for each outcome of a request that was closed in the period, and for each such request "
-    "without one. Cert. is the certificate's index in the log, No. the model's number in section "
-    "3, Left the days that were left until the request was due. Notes: late, carried out after it "
-    "was due; none, nothing to erase was found; canc. and ref., cancelled and refused."
+    "without one. Cert. is the certificate's index in the log, No. the row of section 3 that says "
+    "which model and method, Left the days that were left until the request was due. Notes: late, "
+    "carried out after it was due; none, nothing to erase was found; canc, cancelled; ref, refused."
 )
 """What the columns hold."""
 
-_NOTES = {ErasureState.CANCELLED: "canc.", ErasureState.REFUSED: "ref."}
+_NOTES = {ErasureState.CANCELLED: "canc", ErasureState.REFUSED: "ref"}
 
 
 class Rows(Sequence[tuple[str, ...]]):
@@ -27,7 +27,7 @@ class Rows(Sequence[tuple[str, ...]]):
 
     def __init__(self, closed: Sequence[Closed]) -> None:
         self._closed = closed
-        self._numbers = models(closed)
+        self._numbers = numbers(closed)
 
     def __len__(self) -> int:
         return len(self._closed)
@@ -45,8 +45,7 @@ class Rows(Sequence[tuple[str, ...]]):
         return (
             words.NONE if each.certificate is None else str(each.certificate),
             each.request_id,
-            words.NONE if each.model_id is None else str(self._numbers[each.model_id]),
-            words.NONE if each.method is None else each.method.name,
+            words.NONE if each.kind is None else str(self._numbers[each.kind]),
             words.date(each.close_time),
             words.days_left(summary.days(each.due_time - each.close_time)),
             str(each.erased_samples),
@@ -55,10 +54,9 @@ class Rows(Sequence[tuple[str, ...]]):
         )
 
 
-def models(closed: Sequence[Closed]) -> dict[str, int]:
-    """A number for each model, from 1, by which the register's rows call it."""
-    names = sorted({each.model_id for each in closed if each.model_id is not None})
-    return {name: number for number, name in enumerate(names, 1)}
+def numbers(closed: Sequence[Closed]) -> dict[tuple[str, Method], int]:
+    """A number for each model and method, from 1, by which the register's rows call them."""
+    return {(each.model_id, each.method): i for i, each in enumerate(summary.effects(closed), 1)}
 
 
 def _note(each: Closed) -> str:

@@ -54,6 +54,13 @@ class Closed:
     bound: InformationBound | None
 
     @property
+    def kind(self) -> tuple[str, Method] | None:
+        """Which model and by what method; None without an outcome."""
+        if self.model_id is None or self.method is None:
+            return None
+        return self.model_id, self.method
+
+    @property
     def is_late(self) -> bool:
         """Whether it was carried out, but after it was due."""
         return self.state is ErasureState.SUCCEEDED and self.close_time > self.due_time

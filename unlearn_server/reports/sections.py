@@ -192,17 +192,16 @@ def _timeliness(report: Report, counts: Requests) -> Section:
 
 
 def _effects(report: Report) -> Section:
-    numbers = register.models(report.closed)
     rows = tuple(
         (
-            f"{numbers[each.model_id]}",
+            str(number),
             f"models/{each.model_id}",
             each.method.name,
             words.count(each.outcomes),
             words.count(each.erased_samples),
             words.bound(each.largest_nats),
         )
-        for each in summary.effects(report.closed)
+        for number, each in enumerate(summary.effects(report.closed), 1)
     )
     if not rows:
         return Section("What was done", text=("No model was changed.",))

@@ -86,8 +86,8 @@ def effects(closed: Sequence[Closed]) -> list[Effect]:
     """By model and method, in the order of their names."""
     groups: dict[tuple[str, Method], list[Closed]] = {}
     for each in closed:
-        if each.model_id is not None and each.method is not None:
-            groups.setdefault((each.model_id, each.method), []).append(each)
+        if each.kind is not None:
+            groups.setdefault(each.kind, []).append(each)
     return [
         Effect(
             model_id,

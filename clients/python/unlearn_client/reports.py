@@ -23,5 +23,7 @@ class ReportCalls(Connection):
         Raises:
             UnlearnError: the service refused it, or did not answer in time.
         """
-        request = GetReportRequest(start_time=start, end_time=end, media_type=media_type)
+        request = GetReportRequest(media_type=media_type)
+        request.start_time.FromDatetime(start)
+        request.end_time.FromDatetime(end)
         return self._call(self._audits.GetReport, request).content
