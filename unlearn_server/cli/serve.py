@@ -15,6 +15,7 @@ _CANNOT_START = 1
 
 @click.command(context_settings={"show_default": True})
 @options.data_dir
+@options.database
 @click.option(
     "--address",
     default="localhost:50051",
@@ -39,6 +40,7 @@ _CANNOT_START = 1
 )
 def serve(
     data_dir: Path,
+    database: str | None,
     address: str,
     metrics_address: str,
     signing_key: Path | None,
@@ -55,4 +57,4 @@ def serve(
     """
     configure_logs()
     with told(_CANNOT_START):
-        run(Options(data_dir, address, metrics_address, signing_key, log_origin))
+        run(Options(data_dir, address, metrics_address, signing_key, log_origin, database))
