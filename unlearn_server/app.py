@@ -116,7 +116,7 @@ def serve(options: Options) -> None:
         _log.info("draining")
     _log.info("stopped")
     if lost.is_set():
-        raise StartupError("the database: the connection that kept it was lost; start again")
+        raise StartupError("the database: the connection to it was lost; start again")
 
 
 @contextmanager

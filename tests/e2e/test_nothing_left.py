@@ -102,7 +102,7 @@ def test_neither_rows_nor_keys_nor_ids_remain(
             else "SELECT key FROM samples"
         )
         hidden = {
-            kind: rows(data_dir, f"SELECT {column} FROM {table} WHERE {key} IN ({ids})")
+            kind: rows(data_dir, f"SELECT {column} FROM {table} WHERE {key} IN ({ids})")  # noqa: S608 # ours
             for kind, column, table, key in (
                 ("payload", "payload", "samples", "key"),
                 ("wrapped key", "wrapped_key", "sample_keys", "sample_key"),

@@ -43,7 +43,8 @@ def name_of(url: str) -> str:
 
 
 def end_sessions(postgres: Postgres, condition: str) -> None:
-    postgres.ask(f"SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE {condition}")
+    these = f"FROM pg_stat_activity WHERE {condition}"
+    postgres.ask(f"SELECT pg_terminate_backend(pid, 10000) {these}")
 
 
 def end_tenure(postgres: Postgres, url: str) -> None:
@@ -171,10 +172,8 @@ def test_the_next_server_sees_what_the_last_one_still_committed(
 ) -> None:
     """A transaction that began while the database was the old server's holds the new one up."""
     old, new = Server(url), []
-    waits = (
-        "SELECT count(*) FROM pg_locks JOIN pg_database ON oid = database "
-        f"WHERE datname = '{name_of(url)}' AND locktype = 'advisory' AND NOT granted"
-    )
+    waits = "SELECT count(*) FROM pg_locks JOIN pg_database ON oid = database WHERE "
+    waits += f"datname = '{name_of(url)}' AND locktype = 'advisory' AND NOT granted"
     with old.database.write() as conn:
         end_tenure(postgres, url)
         starting = Thread(target=lambda: new.append(Server(url)))
