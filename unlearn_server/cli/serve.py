@@ -15,6 +15,7 @@ _CANNOT_START = 1
 
 @click.command(context_settings={"show_default": True})
 @options.data_dir
+@options.database
 @click.option(
     "--address",
     default="localhost:50051",
@@ -58,6 +59,7 @@ _CANNOT_START = 1
 )
 def serve(
     data_dir: Path,
+    database: str | None,
     address: str,
     metrics_address: str,
     signing_key: Path | None,
@@ -85,5 +87,6 @@ def serve(
                 log_origin,
                 witnesses,
                 witnesses_wanted,
+                database,
             )
         )

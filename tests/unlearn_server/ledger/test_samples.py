@@ -264,6 +264,7 @@ def test_a_key_is_never_used_again(
         assert samples.erase(conn, model.key, [old.key]) == 0
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_no_byte_of_an_erased_sample_stays_on_disk(
     tmp_path: Path, database: Database, model: Model, fill: Fill, sample: Make
 ) -> None:
