@@ -271,7 +271,8 @@ def _evidence(report: Report) -> Section:
     facts = (
         ("Certificates of the period", certified),
         ("Origin of the log", log.origin),
-        ("Entries, and root of their tree", f"{words.count(log.size)}, {log.root}"),
+        ("Its entries", words.count(log.size)),
+        ("Root of their tree", log.root),
         ("Software", f"{software.NAME} {report.software.version}"),
         ("SHA-256 of its code", report.software.digest),
     )
