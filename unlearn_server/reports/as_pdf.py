@@ -48,15 +48,14 @@ def _content(shown: Document) -> dict[str, Any]:
 
 def _register(table: Table) -> tuple[str, list[str]]:
     """A line of headings, and the lines of each page: two columns, each read downwards."""
-    if not table.rows:
-        return "", []
     widths = list(map(len, table.head))
     for row in table.rows:
         widths = [max(width, len(cell)) for width, cell in zip(widths, row, strict=True)]
     head = _line(table.head, widths, table.aligned)
-    starts = [0, *range(2 * _FIRST_LINES, len(table.rows), 2 * _LINES)]
+    count = len(table.rows)
+    starts = [*range(min(count, 1)), *range(2 * _FIRST_LINES, count, 2 * _LINES)]
     pages = []
-    for start, end in pairwise([*starts, len(table.rows)]):
+    for start, end in pairwise([*starts, count]):
         lines = [_line(row, widths, table.aligned) for row in table.rows[start:end]]
         pages.append("\n".join(_side_by_side(lines, _LINES if start else _FIRST_LINES)))
     return f"{head}{_GAP}{head}", pages
