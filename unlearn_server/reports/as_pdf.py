@@ -10,14 +10,15 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from itertools import pairwise
 from typing import Any
 
 from unlearn_server.reports import typesetting
 from unlearn_server.reports.report import Report
 from unlearn_server.reports.sections import Document, Table, document
 
-_ROWS = 46
-"""Lines of the register on a page; each holds two of its rows."""
+_FIRST_LINES, _LINES = 40, 46
+"""Lines of the register on its first page and on the others; each holds two of its rows."""
 
 _GAP = " " * 3
 
@@ -47,17 +48,16 @@ def _content(shown: Document) -> dict[str, Any]:
 
 def _register(table: Table) -> tuple[str, list[str]]:
     """A line of headings, and the lines of each page: two columns, each read downwards."""
-    if not table.rows:
-        return "", []
     widths = list(map(len, table.head))
     for row in table.rows:
         widths = [max(width, len(cell)) for width, cell in zip(widths, row, strict=True)]
     head = _line(table.head, widths, table.aligned)
+    count = len(table.rows)
+    starts = [*range(min(count, 1)), *range(2 * _FIRST_LINES, count, 2 * _LINES)]
     pages = []
-    for start in range(0, len(table.rows), 2 * _ROWS):
-        rows = table.rows[start : start + 2 * _ROWS]
-        lines = [_line(row, widths, table.aligned) for row in rows]
-        pages.append("\n".join(_side_by_side(lines)))
+    for start, end in pairwise([*starts, count]):
+        lines = [_line(row, widths, table.aligned) for row in table.rows[start:end]]
+        pages.append("\n".join(_side_by_side(lines, _LINES if start else _FIRST_LINES)))
     return f"{head}{_GAP}{head}", pages
 
 
@@ -69,8 +69,8 @@ def _line(cells: Sequence[str], widths: Sequence[int], aligned: str) -> str:
     return " ".join(padded)
 
 
-def _side_by_side(lines: Sequence[str]) -> list[str]:
-    left, right = lines[:_ROWS], lines[_ROWS:]
+def _side_by_side(lines: Sequence[str], height: int) -> list[str]:
+    left, right = lines[:height], lines[height:]
     blank = [""] * (len(left) - len(right))
     return [f"{a}{_GAP}{b}".rstrip() for a, b in zip(left, [*right, *blank], strict=True)]
 

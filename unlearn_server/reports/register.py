@@ -7,19 +7,19 @@ from unlearn_server.domain import ErasureState, Method
 from unlearn_server.reports import summary, words
 from unlearn_server.reports.report import Closed
 
-HEAD = ("Cert.", "Erasure", "No.", "Closed", "Left", "Erased", "Nats", "Note")
-ALIGNED = "rlrlrrrl"
+HEAD = ("Cert.", "Erasure", "No.", "Closed", "Left", "Erased", "Nats")
+ALIGNED = "rlrlrrr"
 """Of each column: r for right, l for left."""
 
 NOTE = (
-    "A row for each outcome of a request that was closed in the period, and for each such request "
-    "without one. Cert. is the certificate's index in the log, No. the row of section 3 that says "
-    "which model and method, Left the days that were left until the request was due. Notes: late, "
-    "carried out after it was due; none, nothing to erase was found; canc, cancelled; ref, refused."
+    "A row for each outcome of a request that was closed in the period, and one for each such "
+    "request without any. Cert. is the certificate's index in the log, No. the row of section 3 "
+    "that says which model and method, Left the days that were left until the request was due, "
+    "below 0 if it was carried out late; canc stands for cancelled, ref for refused."
 )
 """What the columns hold."""
 
-_NOTES = {ErasureState.CANCELLED: "canc", ErasureState.REFUSED: "ref"}
+_NOT_CARRIED_OUT = {ErasureState.CANCELLED: "canc", ErasureState.REFUSED: "ref"}
 
 
 class Rows(Sequence[tuple[str, ...]]):
@@ -47,10 +47,9 @@ class Rows(Sequence[tuple[str, ...]]):
             each.request_id,
             words.NONE if each.kind is None else str(self._numbers[each.kind]),
             words.date(each.close_time),
-            words.days_left(summary.days(each.due_time - each.close_time)),
+            _left(each),
             str(each.erased_samples),
             words.NONE if each.bound is None else words.bound(each.bound.nats),
-            _note(each),
         )
 
 
@@ -59,9 +58,6 @@ def numbers(closed: Sequence[Closed]) -> dict[tuple[str, Method], int]:
     return {(each.model_id, each.method): i for i, each in enumerate(summary.effects(closed), 1)}
 
 
-def _note(each: Closed) -> str:
-    if each.is_late:
-        return "late"
-    if each.state in _NOTES:
-        return _NOTES[each.state]
-    return "none" if each.bound is None else ""
+def _left(each: Closed) -> str:
+    left = words.days_left(summary.days(each.due_time - each.close_time))
+    return _NOT_CARRIED_OUT.get(each.state, left)

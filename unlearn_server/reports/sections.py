@@ -182,7 +182,7 @@ def _timeliness(report: Report, counts: Requests) -> Section:
         ("Least time left when completed", words.days_left(left)),
     )
     text = "A request is on time if its last certificate was signed by the time it was due."
-    late = "Late ones are marked in the register." if counts.late else ""
+    late = "In the register, late ones have less than 0 days left." if counts.late else ""
     return Section(
         "Time",
         text=(f"{text} {late}".strip(),),
@@ -271,7 +271,8 @@ def _evidence(report: Report) -> Section:
     facts = (
         ("Certificates of the period", certified),
         ("Origin of the log", log.origin),
-        ("Entries, and root of their tree", f"{words.count(log.size)}, {log.root}"),
+        ("Its entries", words.count(log.size)),
+        ("Root of their tree", log.root),
         ("Software", f"{software.NAME} {report.software.version}"),
         ("SHA-256 of its code", report.software.digest),
     )

@@ -156,7 +156,8 @@ def test_the_page_and_the_pdf_say_the_same_as_the_json(read):
         assert f"erasures/{row[1]}" == each["erasure"]
         assert row[0] == each.get("certificate", "/–").rpartition("/")[2]
         assert int(row[5]) == each.get("erasedSamples", 0)
-        assert (row[7] == "late") == each["late"]
+        assert row[4].startswith("−") == each["late"]
+        assert (row[4] == "canc") == (each["state"] == "CANCELLED")
         cells = " ".join(cell for cell in row if cell)
         assert f" {cells} " in f" {' '.join(pdf)} "
     assert told["log"]["root"] in "".join(pdf)
