@@ -12,6 +12,7 @@ from uuid import uuid4
 import grpc
 import numpy as np
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from PIL import Image
 
 from inference import open_inference_grpc_pb2 as oip
@@ -200,8 +201,54 @@ def names_table() -> list[Any]:
             ("erasures", "WatchErasure", erasure_pb2.WatchErasureRequest(name=name), "name"),
             ("erasures", "CancelErasure", erasure_pb2.CancelErasureRequest(name=name), "name"),
             ("erasures", "RetryErasure", erasure_pb2.RetryErasureRequest(name=name), "name"),
+            ("erasures", "ExtendErasure", changed(EXTENSION, name=name), "name"),
+            ("erasures", "RefuseErasure", changed(REFUSAL, name=name), "name"),
+        ]
+    for name in ("", "holds/", "hold/x", str(uuid4())):
+        table += [
+            ("erasures", "GetHold", erasure_pb2.GetHoldRequest(name=name), "name"),
+            ("erasures", "LiftHold", erasure_pb2.LiftHoldRequest(name=name), "name"),
         ]
     return table
+
+
+LINE = 500
+EXTENSION = erasure_pb2.ExtendErasureRequest(
+    name=f"erasures/{uuid4()}", due_time=Timestamp(seconds=2_000_000_000), reason="many at once"
+)
+REFUSAL = erasure_pb2.RefuseErasureRequest(
+    name=f"erasures/{uuid4()}", ground="gdpr-17-3-b", reason="tax law"
+)
+HOLD = erasure_pb2.PlaceHoldRequest(subject_id=SUBJECT, reason="a lawsuit")
+
+
+@pytest.mark.parametrize(
+    ("method", "request_message", "field"),
+    [
+        ("PlaceHold", changed(HOLD, subject_id=None), "subject_id"),
+        *(
+            (method, changed(message, reason=reason), "reason")
+            for method, message in (
+                ("PlaceHold", HOLD),
+                ("ExtendErasure", EXTENSION),
+                ("RefuseErasure", REFUSAL),
+            )
+            for reason in (None, " ", "two\nlines", "\x1b[2K", "a" * (LINE + 1))
+        ),
+        *(
+            ("RefuseErasure", changed(REFUSAL, ground=ground), "ground")
+            for ground in (None, "GDPR", "17", "gdpr--17", "gdpr-", "gdpr 17", "ä", "a" * 65)
+        ),
+        ("ExtendErasure", changed(EXTENSION, due_time=None), "due_time"),
+        ("ExtendErasure", changed(EXTENSION, due_time=Timestamp(nanos=-1)), "due_time"),
+    ],
+)
+def test_holds_extensions_and_refusals_that_make_no_sense(
+    server, refused, method, request_message, field
+):
+    told = refused(getattr(server.erasures, method), request_message)
+    assert (told.code, told.reason, told.field) == (INVALID, "INVALID_FIELD", field)
+    assert not list(server.client.list_holds())
 
 
 def test_malformed_names_are_refused(server, refused):
@@ -236,6 +283,10 @@ def test_what_there_is_not_is_not_found(server, refused, model):
         (server.erasures.WatchErasure, erasure_pb2.WatchErasureRequest(name=nobody), "ERASURE"),
         (server.erasures.CancelErasure, erasure_pb2.CancelErasureRequest(name=nobody), "ERASURE"),
         (server.erasures.RetryErasure, erasure_pb2.RetryErasureRequest(name=nobody), "ERASURE"),
+        (server.erasures.ExtendErasure, changed(EXTENSION, name=nobody), "ERASURE"),
+        (server.erasures.RefuseErasure, changed(REFUSAL, name=nobody), "ERASURE"),
+        (server.erasures.GetHold, erasure_pb2.GetHoldRequest(name="holds/x"), "HOLD"),
+        (server.erasures.LiftHold, erasure_pb2.LiftHoldRequest(name="holds/x"), "HOLD"),
     ):
         told = refused(method, request)
         assert (told.code, told.reason) == (NOT_FOUND, f"{reason}_NOT_FOUND"), request

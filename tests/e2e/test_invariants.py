@@ -33,6 +33,7 @@ CLASSES = ["cat", "dog"]
 WIDTH = 3
 SALT = bytes(range(32))
 NEVER = 1000
+GROUND = "gdpr-17-3-b"
 
 PEOPLE = ["ada", "bob", "cyd"]
 NAMES = range(24)
@@ -83,19 +84,25 @@ class Held:
 class Accepted:
     """An acknowledged request: what it still has to do, and what it did where."""
 
-    def __init__(self, request: CreateErasureRequest, models: list[str]) -> None:
+    def __init__(self, request: CreateErasureRequest, models: list[str], due: bool) -> None:
         self.request = request
+        self.due = due
         self.open = models
         self.erased: dict[str, int] = {}
-        self.cancelled = False
+        self.ended: int | None = None
+        self.is_held = False
+        self.was_held = False
 
     @property
     def state(self) -> int:
-        if self.cancelled:
-            return Erasure.CANCELLED
+        if self.ended is not None:
+            return self.ended
         if not self.open:
             return Erasure.SUCCEEDED
-        return Erasure.RUNNING if self.erased else Erasure.PENDING
+        if self.is_held:
+            return Erasure.HELD
+        # What is let go on is PENDING until its next outcome.
+        return Erasure.RUNNING if self.erased and not self.was_held else Erasure.PENDING
 
 
 class World:
@@ -125,6 +132,8 @@ class Machine(RuleBasedStateMachine):
         self.tag = f"x{next(world.examples)}"
         self.held = {NOW: Held(), LATER: Held()}
         self.accepted: dict[str, Accepted] = {}
+        self.on_hold: dict[str, str] = {}
+        self.refused: dict[str, str] = {}
 
     @property
     def client(self) -> Any:
@@ -174,13 +183,14 @@ class Machine(RuleBasedStateMachine):
         assert response.added == len(new) - len(held)
         assert response.added + response.unchanged == len(samples)
         held.update(new)
+        self.hold_up()
 
     def awaited(self, name: str) -> set[str]:
         """The CORE samples, not held, that requests which wait in a model name."""
         return {
             sample_id
             for accepted in self.accepted.values()
-            if name in accepted.open and not accepted.cancelled
+            if name in accepted.open and accepted.ended is None
             for sample_id in accepted.request.erasure.selection.samples.ids
             if sample_id in {self.own(f"s{number}") for number in NAMES if number % 8 == 0}
         }
@@ -237,13 +247,62 @@ class Machine(RuleBasedStateMachine):
     def cancel(self, data: st.DataObject) -> None:
         name = data.draw(st.sampled_from(list(self.accepted)))
         accepted = self.accepted[name]
-        if accepted.state in {Erasure.PENDING, Erasure.CANCELLED}:
+        if accepted.state in {Erasure.PENDING, Erasure.HELD, Erasure.CANCELLED}:
             assert self.client.cancel_erasure(name).state == Erasure.CANCELLED
-            accepted.cancelled = True
+            accepted.ended = Erasure.CANCELLED
         else:
             with pytest.raises(UnlearnError) as refused:
                 self.client.cancel_erasure(name)
             assert refused.value.reason == "ERASURE_STATE"
+
+    @precondition(lambda self: self.accepted)
+    @rule(data=st.data())
+    def refuse(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(list(self.accepted)))
+        accepted = self.accepted[name]
+        if accepted.state in {Erasure.PENDING, Erasure.HELD, Erasure.REFUSED}:
+            refused = self.client.refuse_erasure(name, GROUND, "as the law demands")
+            assert refused.state == Erasure.REFUSED
+            self.refused[name] = refused.certificate
+            accepted.ended = Erasure.REFUSED
+        else:
+            with pytest.raises(UnlearnError) as refused:
+                self.client.refuse_erasure(name, GROUND, "as the law demands")
+            assert refused.value.reason == "ERASURE_STATE"
+
+    @rule(person=people)
+    def hold(self, person: str) -> None:
+        placed = self.client.place_hold(self.own(person), "a lawsuit")
+        self.on_hold[placed.name] = self.own(person)
+        self.hold_up()
+
+    @precondition(lambda self: self.on_hold)
+    @rule(data=st.data())
+    def lift(self, data: st.DataObject) -> None:
+        self.lift_hold(data.draw(st.sampled_from(list(self.on_hold))))
+
+    def lift_hold(self, hold: str) -> None:
+        assert self.client.lift_hold(hold).HasField("lift_time")
+        del self.on_hold[hold]
+        waited = [name for name, each in self.accepted.items() if each.is_held]
+        self.hold_up()
+        self.go_on([name for name in waited if not self.accepted[name].is_held])
+
+    def hold_up(self) -> None:
+        """What may be done now, and what must wait."""
+        for accepted in self.accepted.values():
+            accepted.is_held = accepted.ended is None and self.is_touched(accepted)
+            accepted.was_held |= accepted.is_held
+
+    def is_touched(self, accepted: Accepted) -> bool:
+        people = set(self.on_hold.values())
+        named = set(accepted.request.erasure.selection.subjects.ids) if accepted.open else set()
+        touched = {
+            self.held[model].samples[sample_id].subject_id
+            for model in accepted.open
+            for sample_id in self.held[model].matching(accepted.request)
+        }
+        return bool(people & (named | touched))
 
     @rule()
     def restart(self) -> None:
@@ -261,11 +320,16 @@ class Machine(RuleBasedStateMachine):
         return CreateErasureRequest(request_id=str(uuid4()), erasure=erasure)
 
     def erase(self, requests: list[CreateErasureRequest], due: bool = False) -> None:
-        sent = [name for request in requests if (name := self.send(request))]
-        if due:
+        sent = [name for request in requests if (name := self.send(request, due))]
+        self.hold_up()
+        self.go_on(sent)
+
+    def go_on(self, names: list[str]) -> None:
+        """Requests that nothing holds up are carried out, as far as they need not wait."""
+        if any(each.due and each.state == Erasure.PENDING for each in self.accepted.values()):
             for accepted in self.accepted.values():
                 self.carry_out(accepted, LATER)
-        for name in sent:
+        for name in names:
             self.carry_out(self.accepted[name], NOW)
             if self.accepted[name].state == Erasure.SUCCEEDED:
                 self.client.wait_for_erasure(name)
@@ -274,10 +338,10 @@ class Machine(RuleBasedStateMachine):
                 for erasure in self.client.watch_erasure(name):
                     if len(erasure.outcomes) == done:
                         break
-        if any(self.accepted[name].erased for name in sent):
+        if any(self.accepted[name].erased for name in names):
             self.same_as_fresh_models()
 
-    def send(self, request: CreateErasureRequest) -> str:
+    def send(self, request: CreateErasureRequest, due: bool) -> str:
         """Sends a request; where several models are not named, those with a match are meant."""
         named = [name for name in (NOW, LATER) if self.own(name) in str(request.erasure.models)]
         targets = named or [n for n in (LATER, NOW) if self.matches(n, request)]
@@ -288,15 +352,16 @@ class Machine(RuleBasedStateMachine):
             return ""
         erasure = self.world.server.erasures.CreateErasure(request)
         assert sorted(erasure.models) == sorted(f"models/{self.own(name)}" for name in targets)
-        self.accepted[erasure.name] = Accepted(request, list(targets))
+        self.accepted[erasure.name] = Accepted(request, list(targets), due)
         return erasure.name
 
     def matches(self, name: str, request: CreateErasureRequest) -> bool:
         return bool(self.held[name].matching(request)) or self.held[name].has_core(request)
 
     def carry_out(self, accepted: Accepted, name: str) -> None:
-        if name in accepted.open and not accepted.cancelled:
+        if name in accepted.open and accepted.ended is None and not accepted.is_held:
             accepted.open.remove(name)
+            accepted.was_held = False
             accepted.erased[name] = self.held[name].erase(accepted.request)
 
     def same_as_fresh_models(self) -> None:
@@ -343,15 +408,18 @@ class Machine(RuleBasedStateMachine):
             erasure = self.client.get_erasure(name)
             assert erasure.state == accepted.state
             outcomes = [(o.model, o.erased_samples) for o in erasure.outcomes]
+            assert erasure.certificate == self.refused.get(name, "")
             expected = {f"models/{self.own(n)}": k for n, k in accepted.erased.items()}
             assert sorted(outcomes) == sorted(expected.items())
 
     def teardown(self) -> None:
         """No erasure is open when the next example begins, and none was made up."""
+        for hold in list(self.on_hold):
+            self.lift_hold(hold)
         for name, accepted in self.accepted.items():
             if accepted.state == Erasure.PENDING:
                 self.client.cancel_erasure(name)
-                accepted.cancelled = True
+                accepted.ended = Erasure.CANCELLED
         if LATER in {name for accepted in self.accepted.values() for name in accepted.open}:
             self.erase_at_last_call("ada")
             self.every_acknowledged_erasure_was_recorded_once()
@@ -363,6 +431,9 @@ class Machine(RuleBasedStateMachine):
             ).fetchone()
         done = [accepted for accepted in self.accepted.values() if accepted.erased]
         assert recorded == (len(done), sum(len(accepted.erased) for accepted in done))
+        for name, accepted in self.accepted.items():
+            logged = [each.name for each in self.client.list_certificates(erasure=name)]
+            assert len(logged) == len(set(logged)) == len(accepted.erased) + (name in self.refused)
 
 
 def test_any_history_of_adding_erasing_and_restarting_leaves_what_remains_would_make(

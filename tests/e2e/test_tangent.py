@@ -245,9 +245,24 @@ def test_a_request_can_be_withdrawn_while_it_is_solved_for(
         accepted = server.client.create_erasure(Selection.subjects(["p4"]), models=["m"])
         wait_until(lambda: "solving" in server.client.get_erasure(accepted.name).state_reason)
         assert server.client.cancel_erasure(accepted.name).state == Erasure.CANCELLED
-        wait_until(lambda: "withdrawn" in process.said)
+        wait_until(lambda: "was withdrawn" in process.said)
         model = server.client.get_model("m")
         assert (model.release, model.sample_count) == ("models/m/releases/1", len(EVERYBODY))
+
+
+def test_a_solve_does_not_outrun_a_hold(start: Callable[..., Any], wait_until: Any) -> None:
+    process = start()
+    with process.asked() as server:
+        begin(server, ridge=0.1)
+        wait_until(lambda: server.client.get_model("m").release)
+        accepted = server.client.create_erasure(Selection.subjects(["p4"]), models=["m"])
+        wait_until(lambda: "solving" in server.client.get_erasure(accepted.name).state_reason)
+        server.client.place_hold("p4", "a lawsuit")
+        assert server.client.get_erasure(accepted.name).state == Erasure.HELD
+        wait_until(lambda: "withdrawn or held" in process.said)
+        model = server.client.get_model("m")
+        assert (model.release, model.sample_count) == ("models/m/releases/1", len(EVERYBODY))
+        assert server.client.get_erasure(accepted.name).state == Erasure.HELD
 
 
 def test_the_rows_that_remain_are_replayed(server: Any, tmp_path: Path) -> None:

@@ -161,6 +161,44 @@ class Erasures(erasure_pb2_grpc.ErasureServiceServicer):
         self.book.enter("RetryErasure", request, context)
         return Erasure(name=request.name, state=Erasure.PENDING)
 
+    def ExtendErasure(self, request, context):
+        self.book.enter("ExtendErasure", request, context)
+        extended = Erasure(name=request.name, state=Erasure.HELD, due_time=request.due_time)
+        extended.extension.reason = request.reason
+        extended.extension.first_due_time.FromJsonString("2020-02-28T12:00:00Z")
+        return extended
+
+    def RefuseErasure(self, request, context):
+        self.book.enter("RefuseErasure", request, context)
+        return Erasure(
+            name=request.name,
+            state=Erasure.REFUSED,
+            state_reason=request.reason,
+            refusal_ground=request.ground,
+            certificate="certificates/7",
+        )
+
+    def PlaceHold(self, request, context):
+        self.book.enter("PlaceHold", request, context)
+        return erasure_pb2.Hold(name="holds/h", reason=request.reason)
+
+    def GetHold(self, request, context):
+        self.book.enter("GetHold", request, context)
+        return erasure_pb2.Hold(name=request.name)
+
+    def ListHolds(self, request, context):
+        self.book.enter("ListHolds", request, context)
+        name, more = ("holds/2", "") if request.page_token else ("holds/1", "more")
+        return erasure_pb2.ListHoldsResponse(
+            holds=[erasure_pb2.Hold(name=name)], next_page_token=more
+        )
+
+    def LiftHold(self, request, context):
+        self.book.enter("LiftHold", request, context)
+        lifted = erasure_pb2.Hold(name=request.name)
+        lifted.lift_time.FromJsonString("2030-02-28T12:00:00Z")
+        return lifted
+
 
 class Audits(audit_pb2_grpc.AuditServiceServicer):
     def __init__(self, book: Book) -> None:

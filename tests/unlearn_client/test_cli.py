@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from unlearn.v1.erasure_pb2 import Erasure, InformationBound
 from unlearn_client.cli import main
-from unlearn_client.cli.words import bound_words
+from unlearn_client.cli.words import bound_words, due_words
 
 ERASURE = "3f0c8a52-9d0e-4a57-8a3e-0c5d1f6b7a90"
 SALT = "ab" * 32
@@ -262,3 +262,44 @@ def test_bounds_are_rounded_up(nats, accuracy, words):
 def test_the_command_is_installed_under_its_name():
     (command,) = entry_points(group="console_scripts", name="unlearn")
     assert command.load() is main
+
+
+def test_holds(run, run_json, book):
+    (placed,) = run_json("holds", "place", "alice", "--reason", "a lawsuit")
+    assert placed["name"] == "holds/h"
+    shown = run("holds", "place", "alice", "--reason", "a lawsuit")
+    assert "a lawsuit" in shown.stdout
+    assert "alice" not in shown.output
+    assert run("holds", "place", "alice").exit_code == 2
+    assert "holds/2" in run("holds", "list").stdout
+    assert "2030-02-28 12:00 UTC" in run("holds", "lift", "h").stdout
+    assert book.requests["LiftHold"][0].name == "holds/h"
+
+
+def test_erasures_extend_and_refuse(run, book):
+    words = ["erasures", "extend", ERASURE, "--reason", "many"]
+    extended = run(*words, "--due", "2030-04-28")
+    assert "from 2020-02-28 12:00 UTC (many)" in extended.stdout
+    assert book.requests["ExtendErasure"][0].due_time.ToJsonString() == "2030-04-28T00:00:00Z"
+    assert run(*words).exit_code == 2
+    words = ["erasures", "refuse", ERASURE, "--ground", "gdpr-17-3-b", "--reason", "tax law"]
+    refused = " ".join(run(*words).stdout.split())
+    assert "REFUSED (tax law)" in refused
+    assert "Ground gdpr-17-3-b Certificate certificates/7" in refused
+
+
+@pytest.mark.parametrize(
+    ("due", "complete", "late"),
+    [
+        ("2020-02-28T12:00:00Z", None, ", OVERDUE"),
+        ("2990-02-28T12:00:00Z", None, ""),
+        ("2020-02-28T12:00:00Z", "2020-02-28T12:00:00Z", ""),
+        ("2020-02-28T12:00:00Z", "2020-02-28T12:00:01Z", ", LATE"),
+    ],
+)
+def test_what_is_late_is_seen(due, complete, late):
+    erasure = Erasure()
+    erasure.due_time.FromJsonString(due)
+    if complete:
+        erasure.complete_time.FromJsonString(complete)
+    assert due_words(erasure) == f"{due[:10]} 12:00 UTC{late}"

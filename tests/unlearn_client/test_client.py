@@ -1,5 +1,6 @@
 """Each call reaches the server as the contract says, with a deadline, and retries only if safe."""
 
+from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID
 
 import grpc
@@ -45,6 +46,22 @@ def test_a_release_goes_by_its_name(client):
 @pytest.mark.parametrize("call", ["get_erasure", "cancel_erasure", "retry_erasure"])
 def test_erasures_go_by_id_or_name(client, erasure, call):
     assert getattr(client, call)(erasure).name == "erasures/x"
+
+
+def test_an_erasure_is_extended_and_refused(client, book):
+    due = datetime(2030, 4, 28, tzinfo=timezone(timedelta(hours=2)))
+    assert client.extend_erasure("x", due, "many").due_time.ToDatetime(UTC) == due
+    assert book.requests["ExtendErasure"][0].name == "erasures/x"
+    assert client.refuse_erasure("x", "gdpr-17-3-b", "tax law").state == Erasure.REFUSED
+    sent = book.requests["RefuseErasure"][0]
+    assert (sent.name, sent.ground, sent.reason) == ("erasures/x", "gdpr-17-3-b", "tax law")
+
+
+def test_holds(client, book):
+    assert client.place_hold("alice", "a lawsuit").reason == "a lawsuit"
+    assert book.requests["PlaceHold"][0].subject_id == "alice"
+    assert client.get_hold("h").name == client.lift_hold("holds/h").name == "holds/h"
+    assert [hold.name for hold in client.list_holds()] == ["holds/1", "holds/2"]
 
 
 def test_list_models_walks_all_pages(client, book):
@@ -112,6 +129,7 @@ def test_a_large_request_is_retried_too(client, book, failure):
         ("DeleteModel", lambda client: client.delete_model("pets")),
         ("CancelErasure", lambda client: client.cancel_erasure("x")),
         ("RetryErasure", lambda client: client.retry_erasure("x")),
+        ("PlaceHold", lambda client: client.place_hold("alice", "a lawsuit")),
     ],
 )
 def test_what_is_not_safe_is_not_retried(client, book, failure, method, call):

@@ -1,7 +1,9 @@
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from prometheus_client import generate_latest
@@ -18,6 +20,8 @@ def snapshot_due_in(hours: float) -> LedgerSnapshot:
         next_due=datetime.now(UTC) + timedelta(hours=hours),
         samples={("m", Retention.USER): 7, ("m", Retention.CORE): 3},
         releases={"m": 4},
+        overdue=2,
+        late=5,
     )
 
 
@@ -32,6 +36,8 @@ def test_mirrors_the_ledger() -> None:
     assert value(metrics, "unlearn_samples", model="m", retention="USER") == 7
     assert value(metrics, "unlearn_samples", model="m", retention="CORE") == 3
     assert value(metrics, "unlearn_releases_total", model="m") == 4
+    assert value(metrics, "unlearn_erasures_overdue") == 2
+    assert value(metrics, "unlearn_erasures_late_total") == 5
 
 
 def test_reads_the_ledger_anew_at_each_scrape() -> None:
@@ -76,3 +82,55 @@ def test_follows_prometheus_conventions(snapshot: Callable[[], LedgerSnapshot]) 
         check=False,
     )
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
+
+
+RULES = Path(__file__).parents[2] / "deploy/prometheus/rules.yml"
+
+TROUBLE = """
+rule_files: [{rules}]
+evaluation_interval: 1m
+tests:
+  - interval: 1m
+    input_series:
+      - {{series: 'unlearn_erasures{{state="NEEDS_OPERATOR"}}', values: '{stuck}x120'}}
+      - {{series: 'unlearn_erasures_overdue', values: '{overdue}x120'}}
+      - {{series: 'unlearn_next_due_seconds', values: '{left}x120'}}
+      - {{series: 'unlearn_erasures_late_total', values: '3x60 {late}x60'}}
+    promql_expr_test:
+      - expr: count(ALERTS{{alertstate="firing"}}) or vector(0)
+        eval_time: 90m
+        exp_samples: [{{labels: '{{}}', value: {alerts}}}]
+"""
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
+@pytest.mark.parametrize(
+    ("stuck", "overdue", "left", "late", "alerts"),
+    [
+        (0, 0, 864000, 3, 0),
+        (1, 0, 864000, 3, 1),
+        (0, 1, 864000, 3, 1),
+        (0, 0, 172800, 3, 1),
+        (0, 0, 864000, 4, 1),
+        (2, 1, -10, 4, 4),
+    ],
+)
+def test_alerts_fire_for_each_trouble_and_not_without(
+    tmp_path: Path, stuck: int, overdue: int, left: int, late: int, alerts: int
+) -> None:
+    test = tmp_path / "test.yml"
+    fill = {"stuck": stuck, "overdue": overdue, "left": left, "late": late, "alerts": alerts}
+    test.write_text(TROUBLE.format(rules=RULES, **fill))
+    checked = subprocess.run(
+        ["promtool", "test", "rules", str(test)],  # noqa: S607 # wherever it is installed
+        capture_output=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_alerts_are_about_metrics_that_there_are() -> None:
+    exposed = generate_latest(Metrics(lambda: snapshot_due_in(1)).registry).decode()
+    named = set(re.findall(r"unlearn_[a-z_]+", re.sub(r"#.*|summary.*", "", RULES.read_text())))
+    assert len(named) == 4
+    assert all(f"\n{name}" in exposed for name in named)

@@ -11,11 +11,13 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unlearn_server.cases import case
+from tests.unlearn_server.cases import NOW, case
 from unlearn_client.verification.statements import read_statement
 from unlearn_server import statements
+from unlearn_server.domain import Extension
 from unlearn_server.ledger.log import Head
 from unlearn_server.log.merkle import Frontier
+from unlearn_server.statements import Commitment
 from unlearning.release import NO_LEAKAGE, UNBOUNDED
 
 HEAD = Head("unlearn.example/log", Frontier(), "")
@@ -32,6 +34,19 @@ def test_a_verifier_reads_what_is_stated() -> None:
     assert (read.origin, read.index) == ("unlearn.example/log", 17)
     assert read.commitments["subject"].count == 1
     assert read.not_covered == statements.NOT_COVERED
+
+
+def test_a_verifier_reads_what_is_stated_of_a_refusal() -> None:
+    erasure = replace(case().erasure, extension=Extension(NOW, "too many at once", NOW))
+    refused = statements.Refused(erasure, Commitment(1, b"r" * 32), "gdpr-17-3-b", NOW)
+    statement = statements.refusal(refused, HEAD, 17)
+    read = read_statement(rfc8785.dumps(statement))
+    assert (read.document, read.kind) == (statement, statements.REFUSAL)
+    assert read.commitments["subject"].count == 1
+    assert read.not_covered == statements.REFUSAL_NOT_COVERED
+    assert "too many" not in str(statement)
+    without = statements.refusal(replace(refused, subjects=None), HEAD, 17)
+    assert read_statement(rfc8785.dumps(without)).commitments == {}
 
 
 def test_what_is_not_known_is_left_out() -> None:

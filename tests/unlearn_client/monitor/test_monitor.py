@@ -9,6 +9,7 @@ import grpc
 import pytest
 
 from tests.unlearn_client.verification.logs import Key, SignedLog, statement
+from tests.unlearn_client.verification.test_refusals import refusal
 from unlearn.v1.audit_pb2 import Certificate
 from unlearn.v1.erasure_pb2 import Erasure
 from unlearn_client.errors import UnavailableError, UnlearnError, VerificationError
@@ -89,6 +90,17 @@ def test_late_completions_and_bounds_above_the_budget(look):
     for budget, above in ((0.25, [4]), (0.2499, [3, 4]), (0, [3, 4])):
         expected = [("certificates/2", True), *((f"certificates/{i}", True) for i in above)]
         assert told(look(log, budget=budget)) == expected
+
+
+def test_refusals_are_verified_and_late_ones_flagged(look):
+    log = SignedLog(2)
+    for index, time in ((2, "2026-01-02T00:00:00Z"), (3, "2026-02-02T00:00:00Z")):
+        software = statement(0)["predicate"]["software"]
+        place = statement(index)["predicate"]["log"]
+        log.append(refusal(refuseTime=time, log=place, software=software))
+    found = look(log)
+    assert told(found) == [("certificates/3", True)]
+    assert [each.index for each in found.certificates] == [0, 1, 2, 3]
 
 
 def test_a_changed_core_is_flagged_and_changed_software_is_told(look):
