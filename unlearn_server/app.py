@@ -37,6 +37,7 @@ from unlearn_server.eraser import Eraser
 from unlearn_server.errors import StartupError
 from unlearn_server.evidence import Evidence
 from unlearn_server.exposition import expose
+from unlearn_server.failpoints import Failpoint, reach
 from unlearn_server.ingest import Ingest
 from unlearn_server.intake import Intake
 from unlearn_server.interceptor import LARGEST_MESSAGE, RequestInterceptor
@@ -125,9 +126,12 @@ def running(options: Options) -> Iterator[Running]:
         file = options.data_dir / DATABASE_FILE
         # New keys beside an old database would open none of its samples.
         keys = KeyRing.open(options.data_dir, create=not file.exists())
+        reach(Failpoint.START_KEYS)
         database = Database.open(f"sqlite:///{file}")
+        reach(Failpoint.START_DATABASE)
         stack.callback(database.close)
         certifier = _certifier(database, options)
+        reach(Failpoint.START_LOG)
         metrics = Metrics(lambda: _snapshot(database))
         to_erase, changes = Announcements(), Announcements()
         draining = Event()
@@ -235,6 +239,7 @@ def _certifier(database: Database, options: Options) -> Certifier:
     rotation.finish(database, path)
     with database.write() as conn:
         certifier = Certifier(signing.open_key(path, create=not log.has_begun(conn)))
+        reach(Failpoint.START_SIGNING_KEY)
         certifier.open(conn, options.log_origin)
     return certifier
 

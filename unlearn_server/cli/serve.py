@@ -1,9 +1,11 @@
 """``unlearn-server serve``: the service itself."""
 
+import os
 from pathlib import Path
 
 import click
 
+from unlearn_server import failpoints
 from unlearn_server.app import Options
 from unlearn_server.app import serve as run
 from unlearn_server.cli import options
@@ -55,4 +57,5 @@ def serve(
     """
     configure_logs()
     with told(_CANNOT_START):
+        failpoints.arm(os.environ)
         run(Options(data_dir, address, metrics_address, signing_key, log_origin))

@@ -20,6 +20,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DatabaseError
 
 from unlearn_server.errors import StartupError
+from unlearn_server.failpoints import Failpoint, reach
 
 DATABASE_FILE = "unlearn.db"
 """What SQLite's is called in a server's data directory."""
@@ -99,12 +100,14 @@ class Database:
             return True
         with self._turn, closing(self._engine.raw_connection()) as connection:
             cursor = connection.cursor()
+            reach(Failpoint.SHRED_BEGUN)
             # Not as long as a writer waits: nobody can write meanwhile.
             cursor.execute(f"PRAGMA busy_timeout = {_CHECKPOINT_WAIT}")
             try:
                 busy, _, _ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             finally:
                 cursor.execute(f"PRAGMA busy_timeout = {_WRITE_WAIT}")
+            reach(Failpoint.SHRED_DONE)
             return not busy
 
     def close(self) -> None:
