@@ -211,21 +211,22 @@ class Eraser:
             prepared, leakage = releasing.prepare(state, self._metrics, watch)
             reach(Failpoint.ERASE_SOLVED)
         now, version = datetime.now(UTC), model.version
-        with self._database.write() as conn:
-            if removal.changes_anything:
-                version = models.bump(conn, model.key)
-                removal.delete(conn)
-                reach(Failpoint.ERASE_DELETED)
-            if prepared:
-                release = releasing.insert(conn, model, prepared)
-                reach(Failpoint.ERASE_RELEASED)
-            cases = concluding.cases(model, batch, removal, release, state.n, leakage, now)
-            _add_outcomes(conn, self._certified(conn, cases), now)
-            served = Served.of(model, release)  # whatever can fail comes before the commit
-            reach(Failpoint.ERASE_STORED)
-        reach(Failpoint.ERASE_COMMITTED)
-        workspace.keep_state(state, version)
-        workspace.publish(served)
+        with workspace.changing_release():
+            with self._database.write() as conn:
+                if removal.changes_anything:
+                    version = models.bump(conn, model.key)
+                    removal.delete(conn)
+                    reach(Failpoint.ERASE_DELETED)
+                if prepared:
+                    release = releasing.insert(conn, model, prepared)
+                    reach(Failpoint.ERASE_RELEASED)
+                cases = concluding.cases(model, batch, removal, release, state.n, leakage, now)
+                _add_outcomes(conn, self._certified(conn, cases), now)
+                served = Served.of(model, release)  # whatever can fail comes before the commit
+                reach(Failpoint.ERASE_STORED)
+            reach(Failpoint.ERASE_COMMITTED)
+            workspace.keep_state(state, version)
+            workspace.publish(served)
         reach(Failpoint.ERASE_SERVED)
         self._record(served, batch, removal, now)
         return []

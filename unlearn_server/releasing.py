@@ -116,14 +116,15 @@ class Releaser:
         prepared, _ = prepare(state, self._metrics, watch)
         reach(Failpoint.RELEASE_SOLVED)
         workspace.drop_state()  # it remembers this release, and is kept again once that is stored
-        with self._database.write() as conn:
-            version = models.bump(conn, model.key)
-            release = insert(conn, model, prepared, request_id)
-            served = Served.of(model, release)  # whatever can fail comes before the commit
-            reach(Failpoint.RELEASE_STORED)
-        reach(Failpoint.RELEASE_COMMITTED)
-        workspace.keep_state(state, version)
-        workspace.publish(served)
+        with workspace.changing_release():
+            with self._database.write() as conn:
+                version = models.bump(conn, model.key)
+                release = insert(conn, model, prepared, request_id)
+                served = Served.of(model, release)  # whatever can fail comes before the commit
+                reach(Failpoint.RELEASE_STORED)
+            reach(Failpoint.RELEASE_COMMITTED)
+            workspace.keep_state(state, version)
+            workspace.publish(served)
         return release
 
 
