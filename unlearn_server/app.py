@@ -4,7 +4,6 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +44,7 @@ from unlearn_server.keys import KeyRing
 from unlearn_server.ledger import erasures, log, releases, samples
 from unlearn_server.ledger.database import DATABASE_FILE, Database
 from unlearn_server.metrics import LedgerSnapshot, Metrics
+from unlearn_server.overload import Workers
 from unlearn_server.prediction import Predictor
 from unlearn_server.publishing import Publisher
 from unlearn_server.releasing import Releaser
@@ -56,10 +56,15 @@ from unlearn_server.signing import SIGNING_FILE
 from unlearn_server.workspace import Workspaces
 
 WORKERS = LARGEST_WATCH + 16
+WAITING = 8 * WORKERS
+"""Requests that may wait for a worker; the next are told to come again."""
 DRAIN_SECONDS = 30.0
 
 _SWITCH_SECONDS = 0.0005
 """How long a thread that computes may keep Python from one that answers; by default 5 ms."""
+
+_LARGEST_CROWD = 4096
+"""Requests in all, those that are being refused included."""
 
 _SERVICES = [
     *model_pb2.DESCRIPTOR.services_by_name.values(),
@@ -202,9 +207,11 @@ def running(options: Options) -> Iterator[Running]:
 
 
 def _grpc_server(metrics: Metrics) -> grpc.Server:
+    workers = Workers(WORKERS, WAITING)
     return grpc.server(
-        ThreadPoolExecutor(WORKERS, thread_name_prefix="request"),
-        interceptors=[RequestInterceptor(metrics)],
+        workers,
+        interceptors=[RequestInterceptor(metrics, workers)],
+        maximum_concurrent_rpcs=_LARGEST_CROWD,  # beyond it grpc itself refuses
         options=[
             # Beyond this grpc itself refuses, without an ErrorInfo.
             ("grpc.max_receive_message_length", 4 * LARGEST_MESSAGE),
