@@ -217,6 +217,11 @@ def _grpc_server(metrics: Metrics) -> grpc.Server:
             ("grpc.max_receive_message_length", 4 * LARGEST_MESSAGE),
             ("grpc.max_send_message_length", -1),
             ("grpc.so_reuseport", 0),  # a second server must not share the port silently
+            # Of one caller the rest waits at the caller; of many, grpc would drop some after
+            # 1,000, as if they had been cancelled, and say nothing.
+            ("grpc.max_concurrent_streams", 128),
+            ("grpc.server.max_pending_requests", _LARGEST_CROWD),
+            ("grpc.server.max_pending_requests_hard_limit", 2 * _LARGEST_CROWD),
         ],
     )
 
