@@ -8,8 +8,8 @@ from time import monotonic
 
 from tests.faults.checker import Checked, Checker
 from tests.faults.faults import Fault
-from tests.faults.load import Caller, Client, Onlooker, Told
-from tests.faults.servers import PATIENCE, Servers
+from tests.faults.load import Caller, Told, load
+from tests.faults.servers import Servers
 
 CLIENTS = 4
 
@@ -93,22 +93,3 @@ def campaign(
         fsck=fsck,
         seconds=monotonic() - started,
     )
-
-
-def load(address: str, told: Told, log: Path, seed: int, clients: int) -> Callable[[], None]:
-    """Sets clients and an onlooker to work; answers what ends them, once all was answered."""
-    threads = [
-        *(Client(f"p{i}", address, told, seed + i) for i in range(clients)),
-        Onlooker(address, told, log, seed + clients),
-    ]
-    for thread in threads:
-        thread.start()
-
-    def stop() -> None:
-        for thread in threads:
-            thread.stop()
-        for thread in threads:
-            thread.join(PATIENCE)
-            assert not thread.is_alive(), f"{thread.name} waits for an answer"
-
-    return stop

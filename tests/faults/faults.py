@@ -37,7 +37,7 @@ def killed_any_time(rng: Random, longest: float = 0.5) -> Fault:
     def fault(servers: Servers, told: Told) -> None:
         servers.start()
         servers.wait_until_it_serves()
-        _after_answers(told, rng.randint(1, 30))
+        after_answers(told, rng.randint(1, 30))
         sleep(rng.uniform(0, longest))
         servers.kill()
 
@@ -49,7 +49,7 @@ def terminated(rng: Random) -> Fault:
 
     def fault(servers: Servers, told: Told) -> None:
         servers.start()
-        _end(servers, told, rng.randint(1, 30))
+        end(servers, told, rng.randint(1, 30))
 
     return fault
 
@@ -64,22 +64,23 @@ def failing_at(point: Failpoint, count: int, answers: int = 200) -> Fault:
     return _armed(f"{point}=raise@{count}", answers)
 
 
-def _armed(failpoints: str, answers: int) -> Fault:
-    def fault(servers: Servers, told: Told) -> None:
-        servers.start({ENVIRONMENT: failpoints})
-        _end(servers, told, answers)
-
-    return fault
-
-
-def _end(servers: Servers, told: Told, answers: int) -> None:
+def end(servers: Servers, told: Told, answers: int) -> None:
+    """SIGTERM after so many answers, which must end well."""
     servers.wait_until_it_serves()
-    _after_answers(told, answers)
+    after_answers(told, answers)
     if code := servers.terminate():
         told.violations.append(f"after SIGTERM the server exited with {code}: {servers.said}")
 
 
-def _after_answers(told: Told, answers: int) -> None:
+def _armed(failpoints: str, answers: int) -> Fault:
+    def fault(servers: Servers, told: Told) -> None:
+        servers.start({ENVIRONMENT: failpoints})
+        end(servers, told, answers)
+
+    return fault
+
+
+def after_answers(told: Told, answers: int) -> None:
     """Waits for so many, or for clients that have ended."""
     enough = told.calls + answers
     while told.calls < enough and not told.violations:

@@ -20,7 +20,7 @@ import numpy as np
 from grpc_status import rpc_status
 
 from inference.open_inference_grpc_pb2 import ModelInferRequest
-from tests.faults.servers import Stubs
+from tests.faults.servers import PATIENCE, Stubs
 from unlearn.v1.audit_pb2 import GetCheckpointRequest
 from unlearn.v1.erasure_pb2 import (
     CancelErasureRequest,
@@ -333,6 +333,25 @@ class Onlooker(Thread):
         self._told.checkpoints.add(answer.note)
         if (published := self._log / "checkpoint").exists():
             self._told.checkpoints.add(published.read_bytes())
+
+
+def load(address: str, told: Told, log: Path, seed: int, clients: int) -> Callable[[], None]:
+    """Sets clients and an onlooker to work; answers what ends them, once all was answered."""
+    threads = [
+        *(Client(f"p{i}", address, told, seed + i) for i in range(clients)),
+        Onlooker(address, told, log, seed + clients),
+    ]
+    for thread in threads:
+        thread.start()
+
+    def stop() -> None:
+        for thread in threads:
+            thread.stop()
+        for thread in threads:
+            thread.join(PATIENCE)
+            assert not thread.is_alive(), f"{thread.name} waits for an answer"
+
+    return stop
 
 
 def settle(caller: Caller, asked: Asked) -> Erasure | None:

@@ -17,7 +17,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from unlearn_server.errors import StartupError
 from unlearn_server.failpoints import Failpoint, reach
@@ -68,6 +68,9 @@ class Database:
         try:
             with database.write() as connection:
                 _migrate(connection)
+        except OperationalError as error:
+            message = "cannot be read or written now; see that its disk is well and has room"
+            raise StartupError(f"the database: {message}") from error
         except DatabaseError as error:
             message = "cannot be opened as one of this server's; restore it from a backup"
             raise StartupError(f"the database: {message}") from error
