@@ -23,7 +23,7 @@ from tests.faults.faults import (
     killed_at,
     terminated,
 )
-from tests.faults.load import Caller, Told, load
+from tests.faults.load import CLASSES, Caller, Told, load
 from tests.faults.servers import Servers, wait_until
 from tests.faults.storage import COMPILER, compiled, failing, files_cannot_grow
 from unlearn_server.failpoints import Failpoint
@@ -93,7 +93,8 @@ def invent_a_sample(told: Told) -> None:
 
 
 def change_a_sample(told: Told) -> None:
-    told.samples["models/b"]["core-0"].label ^= 1
+    sample = told.samples["models/b"]["core-0"]
+    sample.label = (sample.label + 1) % len(CLASSES)
 
 
 def claim_another_count(told: Told) -> None:
