@@ -205,7 +205,7 @@ class Checker:
         return [each for name, each in self._told.samples[model].items() if name not in gone]
 
     def _listed(self) -> Iterator[Erasure]:
-        request = ListErasuresRequest(page_size=1000)
+        request = ListErasuresRequest(page_size=200)
         while True:
             page = self._stubs.erasures.ListErasures(request, timeout=60)
             yield from page.erasures
@@ -214,7 +214,7 @@ class Checker:
                 return
 
     def _certificates(self) -> Iterator[Certificate]:
-        request = ListCertificatesRequest(page_size=1000)
+        request = ListCertificatesRequest(page_size=200)
         while True:
             page = self._stubs.audits.ListCertificates(request, timeout=60)
             yield from page.certificates

@@ -38,7 +38,10 @@ def main(minutes: float, clients: int, seed: int, options: Sequence[str]) -> Non
             console.print("checking")
             checked = Checker(servers.address, told, log).check()
         found = [*checked.mismatches, *filter(None, [servers.fsck()])]
-    click.echo(f"{told.calls} calls, {told.predictions} of them predictions; {checked}")
+    click.echo(
+        f"{told.calls} calls, {told.predictions} of them predictions; {told.refused} refused with "
+        f"a time to come again; {checked}"
+    )
     for each in found:
         click.echo(each)
     sys.exit(1 if found else 0)
