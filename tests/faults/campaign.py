@@ -6,10 +6,12 @@ from pathlib import Path
 from random import Random
 from time import monotonic
 
+from tests.faults.callers import Caller
 from tests.faults.checker import Checked, Checker
 from tests.faults.faults import Fault
-from tests.faults.load import Caller, Told, load
+from tests.faults.load import load
 from tests.faults.servers import Servers
+from tests.faults.told import Told
 
 CLIENTS = 4
 

@@ -8,7 +8,6 @@ verifier, which shares no code with the server. So it may be wrong, but not in t
 import base64
 import hashlib
 import json
-import struct
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,8 +16,10 @@ from random import Random
 from uuid import uuid4
 
 from tests.e2e.truth import Truth
-from tests.faults.load import CLASSES, CORE, MODELS, Asked, Caller, Told, settle
+from tests.faults.callers import CLASSES, CORE, MODELS, Caller, settle
+from tests.faults.published import published_leaves, roots_of
 from tests.faults.servers import wait_until
+from tests.faults.told import Asked, Told
 from unlearn.v1.audit_pb2 import (
     AuditModelRequest,
     Certificate,
@@ -36,7 +37,6 @@ from unlearn.v1.model_pb2 import (
 from unlearn_client.verification import open_log, read_checkpoint, read_trusted, verify
 
 SALT = bytes(range(32))
-_LEAVES_A_TILE = 256
 
 
 @dataclass(frozen=True)
@@ -228,43 +228,6 @@ class Checker:
         wait_until(lambda: (self._log / "checkpoint").read_bytes() == note, "the log is published")
         self._told.checkpoints.add(note)
         return list(published_leaves(self._log, read_checkpoint(note).size))
-
-
-def published_leaves(log: Path, size: int) -> Iterator[bytes]:
-    """The first entries of a log of C2SP tiles: each behind its length in two bytes."""
-    for start in range(0, size, _LEAVES_A_TILE):
-        width = min(_LEAVES_A_TILE, size - start)
-        content = (log / _bundle(start // _LEAVES_A_TILE, width)).read_bytes()
-        for _ in range(width):
-            (length,) = struct.unpack_from(">H", content)
-            yield content[2 : 2 + length]
-            content = content[2 + length :]
-
-
-def _bundle(number: int, width: int) -> str:
-    digits = f"{number:03}" if number < 1000 else f"x{number // 1000:03}/{number % 1000:03}"
-    return f"tile/entries/{digits}" + ("" if width == _LEAVES_A_TILE else f".p/{width}")
-
-
-def roots_of(leaves: Sequence[bytes], sizes: set[int]) -> dict[int, bytes]:
-    """MTH of RFC 9162, section 2.1.1, of the first leaves: from full subtrees, right to left."""
-    subtrees: list[tuple[int, bytes]] = []
-    roots = {0: hashlib.sha256(b"").digest()}
-    for size, leaf in enumerate(leaves, 1):
-        width, node = 1, hashlib.sha256(b"\x00" + leaf).digest()
-        while subtrees and subtrees[-1][0] == width:
-            width, node = 2 * width, _node(subtrees.pop()[1], node)
-        subtrees.append((width, node))
-        if size in sizes:
-            root = subtrees[-1][1]
-            for _, left in reversed(subtrees[:-1]):
-                root = _node(left, root)
-            roots[size] = root
-    return roots
-
-
-def _node(left: bytes, right: bytes) -> bytes:
-    return hashlib.sha256(b"\x01" + left + right).digest()
 
 
 def _payload(certificate: Certificate) -> bytes:

@@ -6,8 +6,8 @@ from signal import SIGKILL
 from subprocess import TimeoutExpired
 from time import sleep
 
-from tests.faults.load import Told
 from tests.faults.servers import Servers
+from tests.faults.told import Told
 from unlearn_server.failpoints import ENVIRONMENT, Failpoint
 
 Fault = Callable[[Servers, Told], None]

@@ -13,9 +13,11 @@ from time import monotonic, sleep
 import click
 from rich.console import Console
 
+from tests.faults.callers import Caller
 from tests.faults.checker import Checker
-from tests.faults.load import Caller, Told, load
+from tests.faults.load import load
 from tests.faults.servers import Servers
+from tests.faults.told import Told
 
 console = Console(stderr=True)
 

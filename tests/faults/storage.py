@@ -8,8 +8,8 @@ from pathlib import Path
 from time import sleep
 
 from tests.faults.faults import Fault, after_answers, end
-from tests.faults.load import Told
 from tests.faults.servers import Servers
+from tests.faults.told import Told
 
 SHIM = Path(__file__).with_name("shim.c")
 COMPILER = shutil.which("cc")

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import pytest
 
+from tests.faults.callers import CLASSES, Caller
 from tests.faults.campaign import campaign
 from tests.faults.checker import Checker
 from tests.faults.faults import (
@@ -23,9 +24,10 @@ from tests.faults.faults import (
     killed_at,
     terminated,
 )
-from tests.faults.load import CLASSES, Caller, Told, load
+from tests.faults.load import load
 from tests.faults.servers import Servers, wait_until
 from tests.faults.storage import COMPILER, compiled, failing, files_cannot_grow
+from tests.faults.told import Told
 from unlearn_server.failpoints import Failpoint
 
 KILLS = 4
