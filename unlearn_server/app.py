@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,18 +41,20 @@ from unlearn_server.ingest import Ingest
 from unlearn_server.intake import Intake
 from unlearn_server.interceptor import LARGEST_MESSAGE, RequestInterceptor
 from unlearn_server.keys import KeyRing
-from unlearn_server.ledger import erasures, log, releases, samples
-from unlearn_server.ledger.database import DATABASE_FILE, Database
+from unlearn_server.ledger import erasures, log, models, releases, samples
+from unlearn_server.ledger.database import Database, url_of
 from unlearn_server.metrics import LedgerSnapshot, Metrics
 from unlearn_server.overload import Workers
 from unlearn_server.prediction import Predictor
 from unlearn_server.publishing import Publisher
 from unlearn_server.releasing import Releaser
+from unlearn_server.reports.reporting import Reporter
 from unlearn_server.services.audit_service import AuditService
 from unlearn_server.services.erasure_service import LARGEST_WATCH, ErasureService
 from unlearn_server.services.inference_service import InferenceService
 from unlearn_server.services.model_service import ModelService
 from unlearn_server.signing import SIGNING_FILE
+from unlearn_server.witnessing import Witnessing, witnesses_of
 from unlearn_server.workspace import Workspaces
 
 WORKERS = LARGEST_WATCH + 16
@@ -81,8 +83,9 @@ _log = structlog.get_logger(__name__)
 class Options:
     """Where the data are, and where to listen (``host:port``; port 0 takes a free one).
 
-    The signing key's file is one in the data directory, and the log's origin one of its own,
-    unless they are said.
+    The signing key's file is one in the data directory, the log's origin one of its own, and the
+    database SQLite's in the data directory, unless they are said. Witnesses are verifier keys and
+    URLs; all are wanted unless it is said how many.
     """
 
     data_dir: Path
@@ -90,6 +93,9 @@ class Options:
     metrics_address: str
     signing_key: Path | None = None
     log_origin: str | None = None
+    witnesses: tuple[tuple[str, str], ...] = ()
+    witnesses_wanted: int | None = None
+    database: str | None = None
 
 
 @dataclass(frozen=True)
@@ -104,21 +110,32 @@ def serve(options: Options) -> None:
     """Serves until SIGTERM or SIGINT, then drains.
 
     Raises:
-        StartupError: if the data directory or an address cannot be used.
+        StartupError: if the data directory, the database or an address cannot be used; also if
+            the database is lost, which the next start may have again.
     """
-    stopping = Event()
+    stopping, lost = Event(), Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    with running(options) as server:
+
+    def lose() -> None:
+        lost.set()
+        stopping.set()
+
+    with running(options, lose) as server:
         _log.info("serving", port=server.port, metrics_port=server.metrics_port)
         stopping.wait()
         _log.info("draining")
     _log.info("stopped")
+    if lost.is_set():
+        raise StartupError("the database: the connection to it was lost; start again")
 
 
 @contextmanager
-def running(options: Options) -> Iterator[Running]:
-    """A running server, drained at the end: requests finish, then the batch in hand."""
+def running(options: Options, lost: Callable[[], None] = lambda: None) -> Iterator[Running]:
+    """A running server, drained at the end: requests finish, then the batch in hand.
+
+    ``lost`` is called when the server must stop, because the database may be another's.
+    """
     with ExitStack() as stack:
         stack.enter_context(locked(options.data_dir, create=True))
         # Half of the processors for the mathematics: the others answer, hash and store.
@@ -128,13 +145,12 @@ def running(options: Options) -> Iterator[Running]:
         # too few processors wait for each other at every layer.
         os.environ.setdefault("OMP_NUM_THREADS", str(threads))
         sys.setswitchinterval(_SWITCH_SECONDS)
-        file = options.data_dir / DATABASE_FILE
-        # New keys beside an old database would open none of its samples.
-        keys = KeyRing.open(options.data_dir, create=not file.exists())
-        reach(Failpoint.START_KEYS)
-        database = Database.open(f"sqlite:///{file}")
+        database = Database.open(url_of(options.data_dir, options.database), alone=lost)
         reach(Failpoint.START_DATABASE)
         stack.callback(database.close)
+        # New keys beside an old database would open none of its samples.
+        keys = KeyRing.open(options.data_dir, create=_is_new(database))
+        reach(Failpoint.START_KEYS)
         certifier = _certifier(database, options)
         reach(Failpoint.START_LOG)
         metrics = Metrics(lambda: _snapshot(database))
@@ -175,8 +191,10 @@ def running(options: Options) -> Iterator[Running]:
             server,
         )
         audit_pb2_grpc.add_AuditServiceServicer_to_server(
-            AuditService(  # type: ignore[abstract]
-                Auditor(database, keys, workspaces, draining), Evidence(database)
+            AuditService(
+                Auditor(database, keys, workspaces, draining),
+                Evidence(database),
+                Reporter(database),
             ),
             server,
         )
@@ -189,7 +207,10 @@ def running(options: Options) -> Iterator[Running]:
         )
         status = _add_health(server)
         port = _listen(server, options.address)
-        publisher = Publisher(database, options.data_dir / LOG, changes)
+        witnessing = Witnessing(
+            database, witnesses_of(options.witnesses), options.witnesses_wanted, metrics
+        )
+        publisher = Publisher(database, options.data_dir / LOG, changes, witnessing.cosigned)
         publisher.check()
         metrics_port = _expose(metrics, options, stack)
         publisher.start()
@@ -244,6 +265,12 @@ def _listen(server: grpc.Server, address: str) -> int:
     except RuntimeError as error:
         message = f"--address: cannot listen at {address}; name a free host:port"
         raise StartupError(message) from error
+
+
+def _is_new(database: Database) -> bool:
+    """Whether no server has finished starting on it yet."""
+    with database.read() as conn:
+        return not log.has_begun(conn) and not models.page(conn, 0, 1)
 
 
 def _certifier(database: Database, options: Options) -> Certifier:

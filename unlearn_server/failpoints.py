@@ -29,8 +29,8 @@ class Failpoint(StrEnum):
     "Stored" is inside the transaction, its last statement done; "committed" is after it.
     """
 
-    START_KEYS = "start.keys"  # the key files are there
-    START_DATABASE = "start.database"  # and the tables
+    START_DATABASE = "start.database"  # the tables are there
+    START_KEYS = "start.keys"  # and the key files
     START_SIGNING_KEY = "start.signing-key"  # and the signing key, which no log knows yet
     START_LOG = "start.log"  # the log has begun
 

@@ -621,7 +621,6 @@ UNSERVED = [
     ("erasures", "ListHolds", erasure_pb2.ListHoldsRequest()),
     ("erasures", "LiftHold", erasure_pb2.LiftHoldRequest()),
     ("erasures", "LiftSuppression", erasure_pb2.LiftSuppressionRequest(subject_id=SUBJECT)),
-    ("audits", "GetReport", audit_pb2.GetReportRequest()),
     ("valuation", "DifferentiateDataset", valuation_pb2.DifferentiateDatasetRequest()),
     ("valuation", "EstimateError", valuation_pb2.EstimateErrorRequest()),
 ]

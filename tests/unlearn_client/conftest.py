@@ -49,6 +49,7 @@ class Book:
     consistent: bool = True
     certificate: audit_pb2.Certificate = field(default_factory=audit_pb2.Certificate)
     outputs: str = "logits"
+    report: bytes = b"report"
 
     def enter(self, method: str, request, context: grpc.ServicerContext) -> None:
         self.requests[method].append(request)
@@ -189,6 +190,10 @@ class Audits(audit_pb2_grpc.AuditServiceServicer):
     def GetConsistencyProof(self, request, context):
         self.book.enter("GetConsistencyProof", request, context)
         return audit_pb2.ConsistencyProof(hashes=[b"a", b"b"])
+
+    def GetReport(self, request, context):
+        self.book.enter("GetReport", request, context)
+        return audit_pb2.Report(media_type=request.media_type, content=self.book.report)
 
 
 class Inference(oip_grpc.GRPCInferenceServiceServicer):

@@ -5,15 +5,17 @@ import grpc
 from unlearn.v1 import audit_pb2, audit_pb2_grpc
 from unlearn_server.auditing import Auditor
 from unlearn_server.evidence import Evidence
+from unlearn_server.reports.reporting import FORMS, Reporter
 from unlearn_server.services import fields, messages
 
 
 class AuditService(audit_pb2_grpc.AuditServiceServicer):
     """Shows what was done, and that a model is what its samples make it."""
 
-    def __init__(self, auditor: Auditor, evidence: Evidence) -> None:
+    def __init__(self, auditor: Auditor, evidence: Evidence, reporter: Reporter) -> None:
         self._auditor = auditor
         self._evidence = evidence
+        self._reporter = reporter
 
     def GetCheckpoint(
         self, request: audit_pb2.GetCheckpointRequest, context: grpc.ServicerContext
@@ -26,7 +28,7 @@ class AuditService(audit_pb2_grpc.AuditServiceServicer):
     def GetCertificate(
         self, request: audit_pb2.GetCertificateRequest, context: grpc.ServicerContext
     ) -> audit_pb2.Certificate:
-        """Answers a certificate under the log's head."""
+        """Answers a certificate, with the proof that the log holds it."""
         del context
         index = fields.certificate_index(request.name)
         return messages.certificate(self._evidence.certificate(index))
@@ -62,3 +64,13 @@ class AuditService(audit_pb2_grpc.AuditServiceServicer):
         del context
         model_id = fields.model_id(request.model, "model")
         return messages.audit(self._auditor.audit(model_id, fields.salt(request.salt, "salt")))
+
+    def GetReport(
+        self, request: audit_pb2.GetReportRequest, context: grpc.ServicerContext
+    ) -> audit_pb2.Report:
+        """Reports on a period."""
+        del context
+        start, end = fields.period(request.start_time, request.end_time)
+        media_type = fields.media_type(request.media_type, FORMS)
+        content = self._reporter.report(start, end, media_type)
+        return audit_pb2.Report(media_type=media_type, content=content)

@@ -3,8 +3,12 @@
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
+from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from uuid import UUID
+
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from unlearn_server.errors import Reason, ServiceError
 
@@ -72,6 +76,33 @@ def certificate_index(name: str) -> int:
     if prefix != "certificates" or not re.fullmatch(r"0|[1-9][0-9]{0,17}", index):
         raise invalid("name", "is not a certificate's name", "use certificates/{log index}")
     return int(index)
+
+
+def period(start: Timestamp, end: Timestamp) -> tuple[datetime, datetime]:
+    """Checks the times of a report: both are there, in order, and it began already."""
+    first, last = _time(start, "start_time"), _time(end, "end_time")
+    if first >= last:
+        raise invalid("end_time", "is not after start_time", "name a period that has a length")
+    if first > datetime.now(UTC):
+        raise invalid("start_time", "is in the future", "name a period that has begun")
+    return first, last
+
+
+def media_type(value: str, known: Collection[str]) -> str:
+    """Checks that a media type is one of those there are."""
+    if value not in known:
+        raise invalid("media_type", "is not one there is", f"use {', '.join(sorted(known))}")
+    return value
+
+
+def _time(stamp: Timestamp, field: str) -> datetime:
+    try:
+        time = stamp.ToDatetime(UTC)
+    except (ValueError, OverflowError):
+        raise invalid(field, "is no time", "use a time of the years 1 to 9999") from None
+    if not stamp.ListFields():
+        raise invalid(field, "is missing", "name the period's start and end")
+    return time
 
 
 def salt(value: bytes, field: str) -> bytes:

@@ -19,6 +19,9 @@ Response = TypeVar("Response", bound=Message)
 MAX_MESSAGE_BYTES = 16 * 2**20
 """The server's limit for one message."""
 
+MAX_ANSWER_BYTES = 512 * 2**20
+"""Of what the server answers, a report is the largest: some 500 bytes an erasure."""
+
 SAFE_METHODS = {
     "unlearn.v1.ModelService": ["GetModel", "ListModels", "GetRelease", "CreateRelease"],
     "unlearn.v1.ErasureService": ["GetErasure", "ListErasures", "WatchErasure", "CreateErasure"],
@@ -27,6 +30,7 @@ SAFE_METHODS = {
         "GetCertificate",
         "GetCheckpoint",
         "GetConsistencyProof",
+        "GetReport",
         "ListCertificates",
     ],
     "inference.GRPCInferenceService": ["ModelInfer"],
@@ -102,7 +106,7 @@ def pages(fetch: Callable[[str], AnyPage]) -> Iterator[AnyPage]:
 def _channel_options() -> list[tuple[str, Any]]:
     return [
         ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-        ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.max_receive_message_length", MAX_ANSWER_BYTES),
         # gRPC gives up retrying what outgrows this buffer, by default 256 KiB.
         ("grpc.per_rpc_retry_buffer_size", MAX_MESSAGE_BYTES),
         ("grpc.service_config", json.dumps(_service_config())),
