@@ -54,6 +54,20 @@ def terminated(rng: Random) -> Fault:
     return fault
 
 
+def database_killed(crash: Callable[[], None]) -> Fault:
+    """PostgreSQL goes down and comes back; a server that lost it ends, for it may be another's."""
+
+    def fault(servers: Servers, told: Told) -> None:
+        servers.start()
+        servers.wait_until_it_serves()
+        after_answers(told, 30)
+        crash()
+        if servers.wait() == 0:
+            told.violations.append("the server took the loss of its database for a good end")
+
+    return fault
+
+
 def held_up_at(point: Failpoint, seconds: float, answers: int = 200) -> Fault:
     """A thread that stands still whenever it comes by; the others go on."""
     return _armed(f"{point}=sleep:{seconds}", answers)

@@ -1,5 +1,6 @@
 """Nothing is lost, done twice or left undone, whatever happens to the server; and who says so."""
 
+import os
 from base64 import b64encode
 from collections import defaultdict
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from copy import deepcopy
 from errno import EIO
 from pathlib import Path
 from random import Random
+from signal import SIGKILL
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +20,7 @@ from tests.faults.checker import Checker
 from tests.faults.faults import (
     STARTUP,
     UNDER_LOAD,
+    database_killed,
     failing_at,
     held_up_at,
     killed_any_time,
@@ -28,6 +31,7 @@ from tests.faults.load import load
 from tests.faults.servers import Servers, wait_until
 from tests.faults.storage import COMPILER, compiled, failing, files_cannot_grow
 from tests.faults.told import Told
+from tests.postgres import Postgres
 from unlearn_server.failpoints import Failpoint
 
 KILLS = 4
@@ -52,6 +56,40 @@ def test_whatever_fails_each_erasure_is_carried_out_exactly_once(tmp_path: Path)
     assert summary.starts == len(at_first) + len(faults) + 2
     checked = summary.checked
     assert checked.certificates == checked.leaves >= checked.erasures > len(faults)
+
+
+OLDEST_CONNECTION = (
+    "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend'"
+    " AND pid <> pg_backend_pid() ORDER BY backend_start LIMIT 1"
+)
+IN_POSTGRESQL = [
+    Failpoint.ACCEPT_STORED,
+    Failpoint.ACCEPT_COMMITTED,
+    Failpoint.ERASE_DELETED,
+    Failpoint.CERTIFY_APPENDED,
+    Failpoint.ERASE_STORED,
+    Failpoint.ERASE_COMMITTED,
+]
+
+
+def test_so_it_is_on_postgresql_which_fails_as_well(tmp_path: Path, postgres: Postgres) -> None:
+    def crash() -> None:
+        """PostgreSQL ends every connection and recovers when one of its processes is killed."""
+        ((pid,),) = postgres.ask(OLDEST_CONNECTION)
+        os.kill(pid, SIGKILL)
+
+    rng = Random()
+    faults = [
+        *(killed_at(point) for point in IN_POSTGRESQL),
+        database_killed(crash),
+        killed_any_time(rng),
+        database_killed(crash),
+        terminated(rng),
+    ]
+    options = ["--database", postgres.new_database()]
+    summary = campaign(tmp_path, faults, seed=2, options=options)
+    assert summary.mismatches == []
+    assert summary.starts == len(faults) + 2
 
 
 @pytest.fixture(scope="module")
