@@ -63,7 +63,7 @@ class Totals:
             [
                 "# Faults",
                 "",
-                f"`make faults`: {self.rounds} rounds in {duration(self.seconds)}, checked after "
+                f"`make faults`, rounds: {self.rounds}, in {duration(self.seconds)}, checked after "
                 "each by a program outside the server ([what is compared](../../../docs/"
                 "durability.md)).",
                 "",
