@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -41,8 +41,8 @@ from unlearn_server.ingest import Ingest
 from unlearn_server.intake import Intake
 from unlearn_server.interceptor import LARGEST_MESSAGE, RequestInterceptor
 from unlearn_server.keys import KeyRing
-from unlearn_server.ledger import erasures, log, releases, samples
-from unlearn_server.ledger.database import DATABASE_FILE, Database
+from unlearn_server.ledger import erasures, log, models, releases, samples
+from unlearn_server.ledger.database import Database, url_of
 from unlearn_server.metrics import LedgerSnapshot, Metrics
 from unlearn_server.prediction import Predictor
 from unlearn_server.publishing import Publisher
@@ -53,6 +53,7 @@ from unlearn_server.services.erasure_service import LARGEST_WATCH, ErasureServic
 from unlearn_server.services.inference_service import InferenceService
 from unlearn_server.services.model_service import ModelService
 from unlearn_server.signing import SIGNING_FILE
+from unlearn_server.witnessing import Witnessing, witnesses_of
 from unlearn_server.workspace import Workspaces
 
 WORKERS = LARGEST_WATCH + 16
@@ -76,8 +77,9 @@ _log = structlog.get_logger(__name__)
 class Options:
     """Where the data are, and where to listen (``host:port``; port 0 takes a free one).
 
-    The signing key's file is one in the data directory, and the log's origin one of its own,
-    unless they are said.
+    The signing key's file is one in the data directory, the log's origin one of its own, and the
+    database SQLite's in the data directory, unless they are said. Witnesses are verifier keys and
+    URLs; all are wanted unless it is said how many.
     """
 
     data_dir: Path
@@ -85,6 +87,9 @@ class Options:
     metrics_address: str
     signing_key: Path | None = None
     log_origin: str | None = None
+    witnesses: tuple[tuple[str, str], ...] = ()
+    witnesses_wanted: int | None = None
+    database: str | None = None
 
 
 @dataclass(frozen=True)
@@ -99,21 +104,32 @@ def serve(options: Options) -> None:
     """Serves until SIGTERM or SIGINT, then drains.
 
     Raises:
-        StartupError: if the data directory or an address cannot be used.
+        StartupError: if the data directory, the database or an address cannot be used; also if
+            the database is lost, which the next start may have again.
     """
-    stopping = Event()
+    stopping, lost = Event(), Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    with running(options) as server:
+
+    def lose() -> None:
+        lost.set()
+        stopping.set()
+
+    with running(options, lose) as server:
         _log.info("serving", port=server.port, metrics_port=server.metrics_port)
         stopping.wait()
         _log.info("draining")
     _log.info("stopped")
+    if lost.is_set():
+        raise StartupError("the database: the connection to it was lost; start again")
 
 
 @contextmanager
-def running(options: Options) -> Iterator[Running]:
-    """A running server, drained at the end: requests finish, then the batch in hand."""
+def running(options: Options, lost: Callable[[], None] = lambda: None) -> Iterator[Running]:
+    """A running server, drained at the end: requests finish, then the batch in hand.
+
+    ``lost`` is called when the server must stop, because the database may be another's.
+    """
     with ExitStack() as stack:
         stack.enter_context(locked(options.data_dir, create=True))
         # Half of the processors for the mathematics: the others answer, hash and store.
@@ -123,11 +139,10 @@ def running(options: Options) -> Iterator[Running]:
         # too few processors wait for each other at every layer.
         os.environ.setdefault("OMP_NUM_THREADS", str(threads))
         sys.setswitchinterval(_SWITCH_SECONDS)
-        file = options.data_dir / DATABASE_FILE
-        # New keys beside an old database would open none of its samples.
-        keys = KeyRing.open(options.data_dir, create=not file.exists())
-        database = Database.open(f"sqlite:///{file}")
+        database = Database.open(url_of(options.data_dir, options.database), alone=lost)
         stack.callback(database.close)
+        # New keys beside an old database would open none of its samples.
+        keys = KeyRing.open(options.data_dir, create=_is_new(database))
         certifier = _certifier(database, options)
         metrics = Metrics(lambda: _snapshot(database))
         to_erase, changes = Announcements(), Announcements()
@@ -183,7 +198,10 @@ def running(options: Options) -> Iterator[Running]:
         )
         status = _add_health(server)
         port = _listen(server, options.address)
-        publisher = Publisher(database, options.data_dir / LOG, changes)
+        witnessing = Witnessing(
+            database, witnesses_of(options.witnesses), options.witnesses_wanted, metrics
+        )
+        publisher = Publisher(database, options.data_dir / LOG, changes, witnessing.cosigned)
         publisher.check()
         metrics_port = _expose(metrics, options, stack)
         publisher.start()
@@ -231,6 +249,12 @@ def _listen(server: grpc.Server, address: str) -> int:
     except RuntimeError as error:
         message = f"--address: cannot listen at {address}; name a free host:port"
         raise StartupError(message) from error
+
+
+def _is_new(database: Database) -> bool:
+    """Whether no server has finished starting on it yet."""
+    with database.read() as conn:
+        return not log.has_begun(conn) and not models.page(conn, 0, 1)
 
 
 def _certifier(database: Database, options: Options) -> Certifier:

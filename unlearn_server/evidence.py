@@ -11,7 +11,7 @@ from unlearn_server.ledger import log, outcomes
 from unlearn_server.ledger.database import Database
 from unlearn_server.ledger.log import Head, LoggedKey
 from unlearn_server.ledger.outcomes import Certified
-from unlearn_server.log import envelopes, merkle
+from unlearn_server.log import envelopes, merkle, notes
 from unlearn_server.log.bundles import bundle
 from unlearn_server.log.notes import SignatureType, VerifierKey
 from unlearn_server.log.proofs import Inclusion
@@ -36,7 +36,7 @@ class Evidence:
         self._database = database
 
     def checkpoint(self) -> tuple[str, VerifierKey]:
-        """The signed head, which every certificate is under, and the key that verifies it."""
+        """The signed head of the log, and the key that verifies it."""
         with self._database.read() as conn:
             head = log.head(conn)
             return head.checkpoint, _verifier_key(head, log.keys(conn)[-1])
@@ -74,13 +74,16 @@ class Evidence:
 
     def _with_proof(self, conn: Connection, found: Sequence[Certified]) -> list[Certificate]:
         head, keys, nodes = log.head(conn), log.keys(conn), log.nodes_of(conn)
-        tree, shown = head.frontier, []
+        shown = []
         for certified in found:
             index = certified.index
-            leaf, path = log.leaf(conn, index), merkle.inclusion_proof(index, tree.size, nodes)
-            inclusion = Inclusion(index, path, tree.size, tree.root, head.checkpoint)
+            note = _checkpoint_over(head, index)
+            size, root = notes.tree_of(note)
+            leaf, path = log.leaf(conn, index), merkle.inclusion_proof(index, size, nodes)
+            inclusion = Inclusion(index, path, size, root, note)
             envelope = envelopes.from_json(leaf.envelope)
-            verifier = _verifier_key(head, keys[-1])
+            # A checkpoint is signed by the key of the leaf that comes next.
+            verifier = _verifier_key(head, _key_at(keys, size))
             signed_by = Ed25519PublicKey.from_public_bytes(_key_at(keys, index).public_key)
             shown.append(
                 Certificate(
@@ -92,6 +95,13 @@ class Evidence:
                 )
             )
         return shown
+
+
+def _checkpoint_over(head: Head, index: int) -> str:
+    """The one that enough witnesses signed, if it covers a leaf already; else the newest."""
+    if head.witnessed and index < notes.tree_of(head.witnessed)[0]:
+        return head.witnessed
+    return head.checkpoint
 
 
 def _key_at(keys: Sequence[LoggedKey], index: int) -> LoggedKey:

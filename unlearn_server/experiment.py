@@ -41,7 +41,12 @@ class Experiment:
     pairs: int
 
 
-def carry_out(data_dir: Path, experiment: Experiment, progress: Progress = unwatched) -> ReadOuts:
+def carry_out(
+    data_dir: Path,
+    database: str | None,
+    experiment: Experiment,
+    progress: Progress = unwatched,
+) -> ReadOuts:
     """Trains models on a copy of the rows, and attacks those that forgot.
 
     Raises:
@@ -49,8 +54,8 @@ def carry_out(data_dir: Path, experiment: Experiment, progress: Progress = unwat
         ServiceError: MODEL_NOT_FOUND; EMPTY_SELECTION if no row is of these subjects.
         InvalidInputError: if too few rows are left to compare.
     """
-    with opened(data_dir) as (database, keys):
-        return _carry_out(database, keys, experiment, progress)
+    with opened(data_dir, database) as (copied, keys):
+        return _carry_out(copied, keys, experiment, progress)
 
 
 def _carry_out(

@@ -27,7 +27,9 @@ Progress = Callable[[int, int], None]
 """Told how many rows have been opened, and how many there are to open."""
 
 
-def export(data_dir: Path, model_id: str, file: IO[bytes], progress: Progress) -> Source:
+def export(
+    data_dir: Path, url: str | None, model_id: str, file: IO[bytes], progress: Progress
+) -> Source:
     """Writes an export of the release that a model serves.
 
     Raises:
@@ -35,7 +37,7 @@ def export(data_dir: Path, model_id: str, file: IO[bytes], progress: Progress) -
         ServiceError: MODEL_NOT_FOUND; RELEASE_NOT_FOUND if it serves none.
         DecryptionError: if a row is not what was stored.
     """
-    with opened(data_dir) as (database, keys):
+    with opened(data_dir, url) as (database, keys):
         return _export(database, keys, model_id, file, progress)
 
 

@@ -107,6 +107,11 @@ def _checkpoint(conn: Connection, head: Head) -> Iterator[Finding]:
     key = VerifierKey(head.origin, SignatureType.ED25519, log.keys(conn)[-1].public_key)
     if not notes.is_signed(head.checkpoint, key):
         yield Finding("the checkpoint", "the log's key did not sign it", _RESTORE)
+    if head.witnessed:
+        size, root = notes.tree_of(head.witnessed)
+        if merkle.frontier(size, log.nodes_of(conn)).root != root:
+            problem = "what witnesses signed is not how the log began"
+            yield Finding("the checkpoint", problem, _RESTORE)
 
 
 def _keys(conn: Connection) -> Iterator[Finding]:

@@ -39,6 +39,7 @@ REQUEST_ID_HEADER = "x-request-id"
 _REQUEST_ID = re.compile(r"[0-9A-Fa-f-]{8,64}")
 
 _UNKNOWN_METHOD = "unknown"
+_POSTGRESQL_DISK_FULL = "53100"
 
 _log = structlog.get_logger(__name__)
 
@@ -202,7 +203,8 @@ def _translate(error: Exception, request_id: str) -> ServiceError:
 
 def _is_storage_full(error: Exception) -> bool:
     if isinstance(error, OperationalError):
-        return "database or disk is full" in str(error.orig)
+        is_full = getattr(error.orig, "sqlstate", None) == _POSTGRESQL_DISK_FULL
+        return is_full or "database or disk is full" in str(error.orig)
     return isinstance(error, OSError) and error.errno == errno.ENOSPC
 
 

@@ -95,12 +95,15 @@ def _decrypt(cipher: AESGCM, sealed: bytes, identity: bytes) -> bytes:
 
 
 def create_private(path: Path, content: bytes) -> None:
-    """Writes a secret that is on disk, with its name, when this returns."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    """Writes a secret, whole or not at all, that is on disk with its name when this returns."""
+    unfinished = path.with_name(f".{path.name}")
+    unfinished.unlink(missing_ok=True)
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+    unfinished.rename(path)
     directory = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(directory)

@@ -76,6 +76,16 @@ class Metrics:
             "Distance of a solution from the nearest rounding boundary, in units of the lattice.",
             MARGIN_BUCKETS,
         )
+        self.cosignatures = Gauge(
+            "unlearn_log_cosignatures",
+            "Witnesses that signed the log's newest checkpoint.",
+            registry=self.registry,
+        )
+        self.unwitnessed_seconds = Gauge(
+            "unlearn_log_unwitnessed_seconds",
+            "How long the log's newest checkpoint has lacked witnesses that are wanted; 0 if none.",
+            registry=self.registry,
+        )
         build = Info("unlearn_build", "The version that runs.", registry=self.registry)
         build.info({"version": version("unlearn-server")})
 

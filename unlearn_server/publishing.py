@@ -11,7 +11,7 @@ finds the tiles under it. Partial tiles go once the full one is there.
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -40,15 +40,31 @@ _PAUSE_SECONDS = 0.2
 _log = structlog.get_logger(__name__)
 
 
+Cosigned = Callable[[Head], str]
+"""The checkpoint of a head, with the lines of the witnesses that sign it now."""
+
+
+def _as_it_is(head: Head) -> str:
+    return head.checkpoint
+
+
 class Publisher:
     """Keeps a folder of files in step with the log until stopped."""
 
-    def __init__(self, database: Database, directory: Path, changes: Announcements) -> None:
-        """Takes the folder, which is made if it is not there."""
+    def __init__(
+        self,
+        database: Database,
+        directory: Path,
+        changes: Announcements,
+        cosigned: Cosigned = _as_it_is,
+    ) -> None:
+        """Takes the folder, which is made if it is not there, and who asks witnesses."""
         self._database = database
         self._directory = directory
         self._changes = changes
+        self._cosigned = cosigned
         self._published: int | None = None
+        self._checkpoint = ""
         self._stopping = Event()
         self._thread = Thread(target=self._run, name="publisher")
 
@@ -73,8 +89,12 @@ class Publisher:
         )
 
     def start(self) -> None:
-        """Publishes what is there, then what comes."""
-        self.publish()
+        """Publishes what is there, then what comes; StartupError where nothing can be written."""
+        try:
+            self.publish()
+        except OSError as error:
+            message = f"{self._directory}: cannot be written: {error.strerror}; the log goes there"
+            raise StartupError(message) from error
         self._thread.start()
 
     def stop(self) -> None:
@@ -85,31 +105,40 @@ class Publisher:
 
     def publish(self) -> None:
         """Brings the files up to the log as it stands; the first time, all that are missing."""
+        self._publish(_as_it_is)
+
+    def _publish(self, cosigned: Cosigned) -> None:
         with self._database.read() as conn:
             head = log.head(conn)
-            if self._published == head.frontier.size:
-                return
-            for path, content in files(conn, head, self._published or 0):
-                file = self._directory / path
-                if self._published is not None or not file.exists():
-                    _write(file, content())
-                    shutil.rmtree(file.with_name(f"{file.name}.p"), ignore_errors=True)
-            _write(self._directory / KEYS, keys_json(conn, head))
-        _write(self._directory / CHECKPOINT, head.checkpoint.encode())
+            if self._published != head.frontier.size:
+                self._write_tiles(conn, head)
         self._published = head.frontier.size
+        # Witnesses are asked before: where they answer, nobody sees a checkpoint without them.
+        checkpoint = cosigned(head)
+        if checkpoint != self._checkpoint:
+            _write(self._directory / CHECKPOINT, checkpoint.encode())
+            self._checkpoint = checkpoint
+
+    def _write_tiles(self, conn: Connection, head: Head) -> None:
+        for path, content in files(conn, head, self._published or 0):
+            file = self._directory / path
+            if self._published is not None or not file.exists():
+                _write(file, content())
+                shutil.rmtree(file.with_name(f"{file.name}.p"), ignore_errors=True)
+        _write(self._directory / KEYS, keys_json(conn, head))
 
     def _run(self) -> None:
         background.give_way()
         while not self._stopping.is_set():
             heard = self._changes.rings
-            self._try_to_publish()
+            self._try_to_publish(self._cosigned)
             self._stopping.wait(_PAUSE_SECONDS)
             self._changes.wait(heard, _LOOK_AGAIN_SECONDS)
-        self._try_to_publish()
+        self._try_to_publish(_as_it_is)
 
-    def _try_to_publish(self) -> None:
+    def _try_to_publish(self, cosigned: Cosigned) -> None:
         try:
-            self.publish()
+            self._publish(cosigned)
         except Exception:
             _log.exception("the log could not be published and will be tried again")
 

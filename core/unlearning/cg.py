@@ -124,7 +124,9 @@ def solve(
         step = x + run.correction(r, max(_GAIN, goal / (2 * distance)))
         residual = b - precise.times(step)
         reached, goal_there = measure(step, residual)
-        gained = reached <= max(_LEAST_GAIN * distance, goal_there)
+        # Of the residual a run takes what it can; the distance may see only part of that.
+        is_nearer = reached <= max(_LEAST_GAIN * distance, goal_there)
+        gained = is_nearer or _norm(residual) <= _LEAST_GAIN * _norm(r)
         if not gained and run.operator is precise:
             raise _not_solvable(distance, goal, "it no longer gets smaller")
         if gained:

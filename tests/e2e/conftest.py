@@ -69,20 +69,21 @@ def _asking(data_dir: Path, port: int, metrics_port: int) -> Iterator[Server]:
 
 
 @contextmanager
-def _open_server(data_dir: Path) -> Iterator[Server]:
+def _open_server(data_dir: Path, database: str | None = None) -> Iterator[Server]:
+    options = Options(data_dir, "localhost:0", "localhost:0", database=database)
     with (
-        running(Options(data_dir, "localhost:0", "localhost:0")) as ports,
+        running(options) as ports,
         _asking(data_dir, ports.port, ports.metrics_port) as server,
     ):
         yield server
 
 
-OpenServer = Callable[[Path], AbstractContextManager[Server]]
+OpenServer = Callable[..., AbstractContextManager[Server]]
 
 
 @pytest.fixture(scope="session")
 def open_server() -> OpenServer:
-    """Opens a server in this process on a data directory."""
+    """Opens a server in this process on a data directory, and on PostgreSQL where that is told."""
     return _open_server
 
 
@@ -96,7 +97,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 class Process:
     """A real ``unlearn-server serve``."""
 
-    def __init__(self, data_dir: Path, log: Path, wrap: Sequence[str] = ()) -> None:
+    def __init__(
+        self, data_dir: Path, log: Path, wrap: Sequence[str] = (), database: str | None = None
+    ) -> None:
         self._data_dir = data_dir
         self._log = log
         command = str(Path(sys.executable).parent / "unlearn-server")
@@ -108,7 +111,11 @@ class Process:
                     *("--address", "localhost:0", "--metrics-address", "localhost:0"),
                 ],
                 stderr=stderr,
-                env={**os.environ, "OMP_NUM_THREADS": "1"},
+                env={
+                    **os.environ,
+                    "OMP_NUM_THREADS": "1",
+                    **({"UNLEARN_DATABASE": database} if database else {}),
+                },
             )
 
     @property
@@ -155,12 +162,14 @@ class Process:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Process]]:
-    """Starts real servers, on tmp_path/data unless told; kills those left at the end."""
+    """Starts real servers, on tmp_path/data and SQLite unless told; kills those left at the end."""
     started: list[Process] = []
 
-    def start(data_dir: Path | None = None, wrap: Sequence[str] = ()) -> Process:
+    def start(
+        data_dir: Path | None = None, wrap: Sequence[str] = (), database: str | None = None
+    ) -> Process:
         log = tmp_path / f"server-{len(started)}.log"
-        started.append(Process(data_dir or tmp_path / "data", log, wrap))
+        started.append(Process(data_dir or tmp_path / "data", log, wrap, database))
         return started[-1]
 
     yield start

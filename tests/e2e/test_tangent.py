@@ -3,11 +3,13 @@
 import io
 from collections.abc import Callable, Iterator, Sequence
 from math import isinf
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 from sklearn.datasets import load_digits
 from threadpoolctl import threadpool_limits
@@ -20,8 +22,10 @@ from unlearn.v1.model_pb2 import (
     UserWeights,
 )
 from unlearn_client import Selection, UnlearnError
+from unlearn_server.cli import main as server_command
 from unlearn_server.experiment import Experiment, carry_out
 from unlearning import cg
+from unlearning.replay.command import main as replay_command
 
 DIGITS = 4
 PIXELS, LABELS = load_digits(n_class=DIGITS, return_X_y=True)
@@ -132,7 +136,7 @@ def test_noise_hides_what_newton_left(server: Any, noise: Any) -> None:
 
 def test_no_read_out_refutes_the_bound(server: Any) -> None:
     model_id = create(server, EVERYBODY, noise_scale=0.003)
-    found = carry_out(server.data_dir, Experiment(model_id, ("p4",), shadows=3, pairs=8))
+    found = carry_out(server.data_dir, None, Experiment(model_id, ("p4",), shadows=3, pairs=8))
     assert found.retained_known
     assert 0.5 < found.attack_accuracy < 0.7
     assert found.passed, found.failed
@@ -244,3 +248,15 @@ def test_a_request_can_be_withdrawn_while_it_is_solved_for(
         wait_until(lambda: "withdrawn" in process.said)
         model = server.client.get_model("m")
         assert (model.release, model.sample_count) == ("models/m/releases/1", len(EVERYBODY))
+
+
+def test_the_rows_that_remain_are_replayed(server: Any, tmp_path: Path) -> None:
+    model_id = create(server, [*CORES, *USERS])
+    certificate = erase(server, model_id, Selection.subjects([f"p{USERS[0] // 2}"])).certificate
+    (tmp_path / "c.json").write_bytes(server.client.get_certificate(certificate).envelope)
+    words = ["export", model_id, "--data-dir", str(server.data_dir), "--out", f"{tmp_path}/m.npz"]
+    assert CliRunner().invoke(server_command, words).exit_code == 0
+    words = [f"{tmp_path}/m.npz", "--certificate", f"{tmp_path}/c.json"]
+    done = CliRunner().invoke(replay_command, words)
+    assert done.exit_code == 0, done.output
+    assert "not recomputed" in done.output

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.foreign import verifiers
 from tests.golden.trees import Tree
+from unlearn_client.witness import WitnessKey
 from unlearn_server.log.notes import Ed25519NoteSigner, checkpoint
 from unlearn_server.log.tiles import entry_bundles, hash_tiles
 
@@ -55,6 +56,18 @@ def test_checkpoints_with_one_signature_and_with_several() -> None:
     accepts([note(text, names[: i + 1]) for i, text in enumerate(texts)])
     [other] = [str(Ed25519NoteSigner("log.example", Ed25519PrivateKey.generate()).verifier_key)]
     refuses([note(texts[0], [other]), note(texts[0], names[:2]), note(texts[0], names[1:2])])
+
+
+def test_checkpoints_that_witnesses_cosigned_by_a_type_that_go_does_not_know() -> None:
+    signed = checkpoint(5, bytes(32), SIGNERS[0])
+    witness = WitnessKey("first-witness.example", Ed25519PrivateKey.generate())
+    text = f"{signed.partition(chr(10) * 2)[0]}\n".encode()
+    cosigned = f"{signed}{witness.cosign(text, 1_700_000_000)}".encode()
+    log, other = (str(signer.verifier_key) for signer in SIGNERS[:2])
+    told = {"note": cosigned, "verifierKeys": [log], "unknown": 1}
+    accepts([{"checkpoint": told}])
+    wrong = {"verifierKeys": [other]}, {"note": cosigned.replace(b"\n5\n", b"\n6\n")}
+    refuses([{"checkpoint": told | each} for each in wrong])
 
 
 def test_checkpoints_of_which_a_byte_was_changed() -> None:

@@ -140,6 +140,25 @@ def test_appending_and_proving_cost_the_same_whatever_the_size(database: Databas
     check_head(database, key)
 
 
+def test_certificates_of_an_erasure_are_found_without_reading_the_log(database: Database) -> None:
+    begun(database, Ed25519PrivateKey.generate())
+    sent: list[tuple[str, tuple[object, ...]]] = []
+    listen = lambda *args: sent.append((args[2], args[3]))  # noqa: E731
+    sa.event.listen(sa.Engine, "before_cursor_execute", listen)
+    try:
+        assert Evidence(database).certificates(-1, 50, "request", None) == []
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", listen)
+    [(query, parameters)] = [each for each in sent if "leaf_index" in each[0]]
+    with database.read() as conn:
+        plan = conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", parameters)
+        steps = [row.detail for row in plan]
+    found = [step for step in steps if step.startswith("SEARCH outcomes")]
+    assert len(found) == 1
+    assert "erasure_key=?" in found[0]
+    assert not any("log_leaves" in step or step.startswith("SCAN") for step in steps)
+
+
 PLANS = [
     "SELECT * FROM log_leaves WHERE leaf_index = 7",
     "SELECT * FROM log_nodes WHERE number IN (1, 5)",

@@ -8,6 +8,7 @@ from typing import TypeVar
 from uuid import UUID
 
 import grpc
+import psycopg
 import pytest
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from grpc_status import rpc_status
@@ -45,6 +46,7 @@ ACTIONS: dict[bytes, Callable[[grpc.ServicerContext], None]] = {
     b"database": lambda _: _raise(
         OperationalError(PERSON, None, Exception("database or disk is full"))
     ),
+    b"postgresql": lambda _: _raise(OperationalError(PERSON, None, psycopg.errors.DiskFull())),
     b"locked": lambda _: _raise(OperationalError(PERSON, None, Exception("database is locked"))),
     b"bug": lambda _: _raise(KeyError(PERSON)),
     b"bare": lambda _: _raise(Exception()),
@@ -175,6 +177,7 @@ def test_messages_before_an_error_arrive(rig: Rig, kind: str) -> None:
         (b"capacity", grpc.StatusCode.RESOURCE_EXHAUSTED, "CAPACITY_EXCEEDED"),
         (b"disk", grpc.StatusCode.RESOURCE_EXHAUSTED, "STORAGE_FULL"),
         (b"database", grpc.StatusCode.RESOURCE_EXHAUSTED, "STORAGE_FULL"),
+        (b"postgresql", grpc.StatusCode.RESOURCE_EXHAUSTED, "STORAGE_FULL"),
         (b"locked", grpc.StatusCode.INTERNAL, "INTERNAL"),
         (b"unwritten", grpc.StatusCode.UNIMPLEMENTED, "METHOD_NOT_IMPLEMENTED"),
         (b"bug", grpc.StatusCode.INTERNAL, "INTERNAL"),

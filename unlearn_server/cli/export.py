@@ -17,13 +17,14 @@ from unlearn_server.cli.progress import bar
 @click.command(context_settings={"show_default": True})
 @click.argument("model")
 @options.data_dir
+@options.database
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     required=True,
     help="The file to make (.npz), readable by you alone; none may be there.",
 )
-def export(model: str, data_dir: Path, out: Path) -> None:
+def export(model: str, data_dir: Path, database: str | None, out: Path) -> None:
     """Write the rows that MODEL's release was made of, without ids, for unlearn-replay.
 
     Nothing that is stored changes, and a server may go on meanwhile. The file is a copy of
@@ -35,7 +36,7 @@ def export(model: str, data_dir: Path, out: Path) -> None:
         unlearn-server export pets --data-dir ./data --out pets.npz
     """
     with told(), _made(out) as file, bar("rows, each twice") as progress:
-        source = exporting.export(data_dir, model, file, progress)
+        source = exporting.export(data_dir, database, model, file, progress)
     click.echo(f"{source.name} is in {out}")
 
 

@@ -8,13 +8,14 @@ import click
 from unlearn_server import fsck as checking
 from unlearn_server.cli import options
 from unlearn_server.cli.failures import ANSWER_IS_NO, told
-from unlearn_server.data_directory import LOG, locked
-from unlearn_server.offline import opened
+from unlearn_server.data_directory import LOG
+from unlearn_server.offline import taken
 
 
 @click.command(context_settings={"show_default": True})
 @options.data_dir
-def fsck(data_dir: Path) -> None:
+@options.database
+def fsck(data_dir: Path, database: str | None) -> None:
     """Check the log, its files, certificates, releases, keys and samples against each other.
 
     Stop the server first. Nothing is changed. Exits with 0 if all is sound, with 1 if something
@@ -24,8 +25,8 @@ def fsck(data_dir: Path) -> None:
     Example:
         unlearn-server fsck --data-dir ./data
     """
-    with told(), locked(data_dir, create=False), opened(data_dir) as (database, keys):
-        findings = list(checking.check(database, keys, data_dir / LOG))
+    with told(), taken(data_dir, database) as (held, keys):
+        findings = list(checking.check(held, keys, data_dir / LOG))
     for finding in findings:
         click.echo(f"{finding.where}: {finding.problem}; {finding.remedy}")
     click.echo("sound" if not findings else f"{len(findings)} findings", err=True)

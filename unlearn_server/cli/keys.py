@@ -8,8 +8,8 @@ from unlearn_server import rotation
 from unlearn_server.announcements import Announcements
 from unlearn_server.cli import options
 from unlearn_server.cli.failures import told
-from unlearn_server.data_directory import LOG, locked
-from unlearn_server.offline import opened
+from unlearn_server.data_directory import LOG
+from unlearn_server.offline import taken
 from unlearn_server.publishing import Publisher
 from unlearn_server.signing import SIGNING_FILE
 
@@ -21,8 +21,9 @@ def keys() -> None:
 
 @keys.command()
 @options.data_dir
+@options.database
 @options.signing_key
-def rotate(data_dir: Path, signing_key: Path | None) -> None:
+def rotate(data_dir: Path, database: str | None, signing_key: Path | None) -> None:
     """Make a new signing key in place of the old one, which endorses it in the log.
 
     Stop the server first. Certificates of the old key stay valid: the log tells which key signed
@@ -33,9 +34,9 @@ def rotate(data_dir: Path, signing_key: Path | None) -> None:
     Example:
         unlearn-server keys rotate --data-dir ./data
     """
-    with told(), locked(data_dir, create=False), opened(data_dir) as (database, _):
-        publisher = Publisher(database, data_dir / LOG, Announcements())
+    with told(), taken(data_dir, database) as (held, _):
+        publisher = Publisher(held, data_dir / LOG, Announcements())
         publisher.check()
-        key_id = rotation.rotate(database, signing_key or data_dir / SIGNING_FILE)
+        key_id = rotation.rotate(held, signing_key or data_dir / SIGNING_FILE)
         publisher.publish()
     click.echo(f"the key in force is {key_id}")

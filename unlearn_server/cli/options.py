@@ -13,6 +13,15 @@ data_dir = click.option(
     help="Where samples, keys and releases are kept; serve makes it if it is not there.",
 )
 
+database = click.option(
+    "--database",
+    envvar="UNLEARN_DATABASE",
+    show_envvar=True,
+    help="A PostgreSQL database for all but the keys and the published log, such as "
+    "postgresql://USER@HOST/NAME, its password in PGPASSFILE; by default SQLite in the data "
+    "directory.",
+)
+
 signing_key = click.option(
     "--signing-key",
     type=click.Path(dir_okay=False, path_type=Path),

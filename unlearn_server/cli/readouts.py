@@ -18,6 +18,7 @@ from unlearning.readouts.result import ReadOut, ReadOuts
 @click.command(context_settings={"show_default": True})
 @click.argument("model")
 @options.data_dir
+@options.database
 @click.option(
     "--erase", "subjects", multiple=True, required=True, help="A person to forget; may be repeated."
 )
@@ -35,7 +36,13 @@ from unlearning.readouts.result import ReadOut, ReadOuts
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document, no table.")
 def readouts(
-    model: str, data_dir: Path, subjects: tuple[str, ...], shadows: int, pairs: int, as_json: bool
+    model: str,
+    data_dir: Path,
+    database: str | None,
+    subjects: tuple[str, ...],
+    shadows: int,
+    pairs: int,
+    as_json: bool,
 ) -> None:
     """Try to refute that MODEL forgets people, on a copy of its samples in memory.
 
@@ -49,7 +56,7 @@ def readouts(
     """
     experiment = Experiment(model, subjects, shadows, pairs)
     with told(), bar("models") as progress:
-        found = carry_out(data_dir, experiment, progress)
+        found = carry_out(data_dir, database, experiment, progress)
     if as_json:
         click.echo(json.dumps(found.to_json()))
     else:

@@ -15,6 +15,7 @@ _CANNOT_START = 1
 
 @click.command(context_settings={"show_default": True})
 @options.data_dir
+@options.database
 @click.option(
     "--address",
     default="localhost:50051",
@@ -37,12 +38,34 @@ _CANNOT_START = 1
     help="What the log is called for good, such as privacy.example.com/unlearning; said once, "
     "when it begins. By default a name made of its key.",
 )
+@click.option(
+    "--witness",
+    "witnesses",
+    type=(str, str),
+    multiple=True,
+    metavar="VKEY URL",
+    envvar="UNLEARN_WITNESSES",
+    show_envvar=True,
+    help="A witness to sign the log's checkpoints, by its verifier key and where it answers "
+    "C2SP's tlog-witness; repeat. Erasures never wait for it.",
+)
+@click.option(
+    "--witnesses-wanted",
+    type=click.IntRange(min=1),
+    envvar="UNLEARN_WITNESSES_WANTED",
+    show_envvar=True,
+    help="How many witnesses make a checkpoint the one that certificates are shown under; by "
+    "default all of them.",
+)
 def serve(
     data_dir: Path,
+    database: str | None,
     address: str,
     metrics_address: str,
     signing_key: Path | None,
     log_origin: str | None,
+    witnesses: tuple[tuple[str, str], ...],
+    witnesses_wanted: int | None,
 ) -> None:
     """Serve until SIGTERM, then drain.
 
@@ -55,4 +78,15 @@ def serve(
     """
     configure_logs()
     with told(_CANNOT_START):
-        run(Options(data_dir, address, metrics_address, signing_key, log_origin))
+        run(
+            Options(
+                data_dir,
+                address,
+                metrics_address,
+                signing_key,
+                log_origin,
+                witnesses,
+                witnesses_wanted,
+                database,
+            )
+        )

@@ -1,12 +1,28 @@
 """Opens the database, brings its tables up to date, and gives out transactions.
 
-SQLite is set up so that a commit is on disk (synchronous=FULL), readers never wait
-(WAL), and what is deleted is overwritten with zeros (secure_delete). The write-ahead
-log keeps old pages until it is truncated: call ``checkpoint`` after an erasure.
+**Writers take turns**, in SQLite because it has one at a time, in PostgreSQL by an advisory
+lock that a write transaction takes first and its end frees. So each sees all that the ones
+before it committed, and nothing changes under it. That is more than READ COMMITTED with
+locked rows gives: a model could be deleted between two statements that accept an erasure in
+it. It is as much as SERIALIZABLE gives, without transactions that must be run again, which
+would have to undo what they did to the state in memory; without deadlocks; and keys grow in
+the order of commits, which paging relies on. It costs little, because who writes much writes
+together: one transaction accepts all waiting requests, and one carries them out. Readers wait
+for nobody and see one moment.
+
+**Old contents.** SQLite overwrites what is deleted, but its write-ahead log keeps old pages
+until it is truncated: call ``checkpoint`` after an erasure. PostgreSQL keeps a deleted row in
+its files until VACUUM frees the place and another row takes it, and for as long in its own log,
+replicas and backups as these are kept. Of an erased sample that is ciphertext, whose key lies
+there only wrapped under master.key, which is never in the database; keyed hashes; and the
+weights, salts and commitments of old releases, in clear.
+
+**A commit whose answer is lost** may have happened. Callers of the service ask again under
+the same request id. The server itself could go on with an old release in memory: so it gives
+the database up and starts again, from what is there (see ``tenure``).
 """
 
-import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from threading import Lock
@@ -16,34 +32,37 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy import URL, Connection, Engine, make_url
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError
 
 from unlearn_server.errors import StartupError
+from unlearn_server.ledger import postgresql, sqlite
+from unlearn_server.ledger.tenure import Tenure
 
 DATABASE_FILE = "unlearn.db"
 """What SQLite's is called in a server's data directory."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
-# Milliseconds that one waits for other processes or, at a checkpoint, for readers.
-_WRITE_WAIT = 30_000
-_CHECKPOINT_WAIT = 500
 
-# A sample's row is some 2.7 KB: in pages of 8 KB most of each is used. The page size
-# counts only before the file has a journal. The cache holds the indexes' pages that an
-# insert touches, 32 MiB a connection at most; hashes fall on them at random, so a longer
-# log (64 MiB) lets a checkpoint write each page once for several inserts.
-_PRAGMAS = (
-    "page_size = 8192",
-    "cache_size = -32768",
-    "wal_autocheckpoint = 8000",
-    f"busy_timeout = {_WRITE_WAIT}",
-    "journal_mode = WAL",
-    "synchronous = FULL",
-    "secure_delete = ON",
-    "foreign_keys = ON",
-)
+def url_of(data_dir: Path, database: str | None) -> str:
+    """Where a server's database is: at a PostgreSQL URL, or the file in its data directory.
+
+    Raises:
+        StartupError: if that is no PostgreSQL URL; it is not repeated, for the password in it.
+    """
+    if database is None:
+        return f"sqlite:///{data_dir / DATABASE_FILE}"
+    try:
+        is_postgresql = make_url(database).get_backend_name() == "postgresql"
+    except (ArgumentError, ValueError):
+        is_postgresql = False
+    if not is_postgresql:
+        raise StartupError(
+            "--database: is no URL such as postgresql://USER@HOST/NAME; percent-encode what is "
+            "special in a password, or leave the option out for SQLite"
+        )
+    return database
 
 
 class Database:
@@ -52,24 +71,36 @@ class Database:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._is_sqlite = engine.dialect.name == "sqlite"
-        # SQLite has one writer at a time. Threads that wait for a lock take turns; those
-        # that poll a busy database may starve.
+        # Threads that wait for a lock take turns; those that poll a busy SQLite may starve.
         self._turn = Lock() if self._is_sqlite else nullcontext()
+        self._tenure: Tenure | None = None
 
     @classmethod
-    def open(cls, url: str) -> "Database":
+    def open(cls, url: str, *, alone: Callable[[], None] | None = None) -> "Database":
         """Connects to the database at an SQLAlchemy URL and migrates it.
 
+        Args:
+            url: of SQLite or PostgreSQL.
+            alone: if given, a PostgreSQL database is taken for this process alone until closed,
+                and this is called when it is lost; whatever is written then raises
+                ConnectionError. SQLite's file is guarded by its data directory's lock.
+
         Raises:
-            StartupError: if a newer server has written it, or it is no database.
+            StartupError: if it cannot be reached or used, another process has it, or a newer
+                server has written it.
         """
         database = cls(_engine(make_url(url)))
         try:
+            if alone and not database._is_sqlite:
+                database._tenure = Tenure(database._engine, alone)
             with database.write() as connection:
                 _migrate(connection)
         except DatabaseError as error:
-            message = "cannot be opened as one of this server's; restore it from a backup"
-            raise StartupError(f"the database: {message}") from error
+            database.close()
+            raise StartupError(f"the database: {database._trouble}") from error
+        except BaseException:
+            database.close()
+            raise
         return database
 
     @contextmanager
@@ -82,62 +113,56 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that commits at the end, or leaves nothing if it raises."""
-        with (
-            self._turn,
-            self._engine.connect().execution_options(writes=True) as connection,
-            connection.begin(),
-        ):
-            yield connection
+        is_done = False
+        try:
+            with (
+                self._turn,
+                self._engine.connect().execution_options(writes=True) as connection,
+                connection.begin(),
+            ):
+                self._take_turn(connection)
+                yield connection
+                is_done = True
+        except DBAPIError as error:
+            if self._tenure and is_done and error.connection_invalidated:
+                self._tenure.lose()
+            raise
+
+    def _take_turn(self, connection: Connection) -> None:
+        if self._is_sqlite:
+            return
+        postgresql.take_turn(connection)
+        if self._tenure:
+            self._tenure.check(connection)
 
     def checkpoint(self) -> bool:
         """Empties SQLite's write-ahead log, where the old contents of pages linger.
 
         Returns:
-            Whether it is empty now; an open reader can prevent it, so try again then.
+            Whether it is empty now; an open reader can prevent it, so try again then. Always
+            for PostgreSQL, where there is nothing to do.
         """
         if not self._is_sqlite:
             return True
         with self._turn, closing(self._engine.raw_connection()) as connection:
-            cursor = connection.cursor()
-            # Not as long as a writer waits: nobody can write meanwhile.
-            cursor.execute(f"PRAGMA busy_timeout = {_CHECKPOINT_WAIT}")
-            try:
-                busy, _, _ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            finally:
-                cursor.execute(f"PRAGMA busy_timeout = {_WRITE_WAIT}")
-            return not busy
+            return sqlite.checkpoint(connection)
+
+    @property
+    def _trouble(self) -> str:
+        # Not in the driver's words: of a URL that has a slip in it they may quote the password.
+        if self._is_sqlite:
+            return "cannot be opened as one of this server's; restore it from a backup"
+        return "cannot be used; see that --database is right and what PostgreSQL's own log says"
 
     def close(self) -> None:
-        """Closes every connection that is not in use."""
+        """Closes every connection that is not in use, and lets others have the database."""
+        if self._tenure:
+            self._tenure.close()
         self._engine.dispose()
 
 
 def _engine(url: URL) -> Engine:
-    # Errors must not carry parameters: they are what the log may not hold.
-    engine = create_engine(url, hide_parameters=True)
-    if engine.dialect.name == "sqlite":
-        _create_private(Path(url.database or ""))
-        event.listen(engine, "connect", _configure_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _create_private(path: Path) -> None:
-    """Makes the file for its owner only; SQLite gives its log and index the same mode."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-
-
-def _configure_sqlite(connection: Any, _record: object) -> None:
-    # Python's driver would begin transactions on its own, too late for a consistent read.
-    connection.isolation_level = None
-    for pragma in _PRAGMAS:
-        connection.execute(f"PRAGMA {pragma}").close()
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # A writer that began as a reader could not become one if another was faster.
-    writes = connection.get_execution_options().get("writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    return sqlite.engine(url) if url.get_backend_name() == "sqlite" else postgresql.engine(url)
 
 
 def _migrate(connection: Connection) -> None:

@@ -5,8 +5,9 @@ without the other. The tree's complete nodes are stored as they come to be; what
 proof needs is read in one query.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -24,12 +25,16 @@ class Head:
     Attributes:
         origin: the log's name, for good.
         frontier: its tree's right edge.
-        checkpoint: the signed note of that tree.
+        checkpoint: the signed note of that tree, with the lines of witnesses.
+        cosigned_sizes: at which size each witness signed last, by its verifier key.
+        witnessed: the newest checkpoint that enough witnesses signed; None if there is none.
     """
 
     origin: str
     frontier: Frontier
     checkpoint: str
+    cosigned_sizes: Mapping[str, int] = field(default_factory=dict)
+    witnessed: str | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,8 @@ def begin(conn: Connection, origin: str, public_key: bytes, checkpoint: str) -> 
     """Begins an empty log under its first key."""
     frontier = Frontier().to_bytes()
     conn.execute(
-        sa.insert(logs), {"origin": origin, "frontier": frontier, "checkpoint": checkpoint}
+        sa.insert(logs),  # under a key that a second log cannot have
+        {"key": 1, "origin": origin, "frontier": frontier, "checkpoint": checkpoint},
     )
     add_key(conn, LoggedKey(0, public_key, None))
 
@@ -74,7 +80,13 @@ def head(conn: Connection, *, for_update: bool = False) -> Head:
     row = conn.execute(query.with_for_update() if for_update else query).one_or_none()
     if row is None:
         raise StartupError("the database: has no log yet; start the server once")
-    return Head(row.origin, Frontier.from_bytes(row.frontier), row.checkpoint)
+    return Head(
+        row.origin,
+        Frontier.from_bytes(row.frontier),
+        row.checkpoint + row.cosignatures,
+        row.cosigned_sizes,
+        row.witnessed,
+    )
 
 
 def append(
@@ -92,7 +104,34 @@ def append(
         sa.insert(log_nodes),
         [{"number": _number(node.coordinate), "hash": node.hash} for node in nodes],
     )
-    conn.execute(sa.update(logs).values(frontier=frontier.to_bytes(), checkpoint=note))
+    moved = {"frontier": frontier.to_bytes(), "checkpoint": note, "cosignatures": ""}
+    conn.execute(sa.update(logs).values(moved))
+
+
+def cosign(conn: Connection, cosigned: Head, lines: Mapping[str, str], *, witnessed: bool) -> str:
+    """Stores what witnesses signed of a head, which may not be the newest any more.
+
+    Args:
+        conn: a transaction that may write.
+        cosigned: the head that they were shown.
+        lines: of signatures, by the verifier keys of the witnesses.
+        witnessed: whether enough have signed it with these.
+
+    Returns:
+        The head's checkpoint with these lines.
+    """
+    size, added = cosigned.frontier.size, "".join(lines.values())
+    note = cosigned.checkpoint + added
+    now = head(conn, for_update=True)
+    values: dict[str, Any] = {
+        "cosigned_sizes": {**now.cosigned_sizes, **dict.fromkeys(lines, size)}
+    }
+    if witnessed:
+        values["witnessed"] = note
+    if now.frontier.size == size:
+        values["cosignatures"] = logs.c.cosignatures + added
+    conn.execute(sa.update(logs).values(values))
+    return note
 
 
 def nodes_of(conn: Connection) -> Nodes:

@@ -71,6 +71,16 @@ _CERTIFIED = (
     )
     .order_by(log_leaves.c.leaf_index)
 )
+# From the outcomes: what is of a certain erasure is found without reading the log.
+_CERTIFIED_OUTCOMES = (
+    sa.select(outcomes.c.leaf_index, erasures.c.request_id, models.c.model_id)
+    .select_from(
+        outcomes.join(erasures, erasures.c.key == outcomes.c.erasure_key).join(
+            models, models.c.key == outcomes.c.model_key
+        )
+    )
+    .order_by(outcomes.c.leaf_index)
+)
 _COMPLETE = (
     sa.update(erasures)
     .where(_THESE, ~_MISSING)
@@ -108,7 +118,10 @@ def certified(
     model_id: str | None = None,
 ) -> list[Certified]:
     """The next leaves of the log after an index, of an erasure or a model if one is named."""
-    query = _CERTIFIED.where(log_leaves.c.leaf_index > after).limit(limit)
+    if request_id is None and model_id is None:
+        query = _CERTIFIED.where(log_leaves.c.leaf_index > after).limit(limit)
+    else:
+        query = _CERTIFIED_OUTCOMES.where(outcomes.c.leaf_index > after).limit(limit)
     if request_id is not None:
         query = query.where(erasures.c.request_id == request_id)
     if model_id is not None:

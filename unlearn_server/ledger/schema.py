@@ -150,7 +150,9 @@ outcomes = Table(
     UniqueConstraint("erasure_key", "model_key"),
 )
 
-# The transparency log: one row, whose frontier and checkpoint move with every leaf.
+# The transparency log: one row, whose frontier and checkpoint move with every leaf. Witnesses
+# sign the checkpoint later, each in a line of its own; their verifier keys lead to the size that
+# each signed last.
 logs = Table(
     "logs",
     metadata,
@@ -158,6 +160,9 @@ logs = Table(
     Column("origin", String, nullable=False),
     Column("frontier", Bytes, nullable=False),
     Column("checkpoint", String, nullable=False),
+    Column("cosignatures", String, nullable=False, server_default=""),
+    Column("cosigned_sizes", JSON, nullable=False, server_default="{}"),
+    Column("witnessed", String),
 )
 
 log_leaves = Table(

@@ -16,11 +16,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from unlearn_server.errors import StartupError
 from unlearn_server.log.base64text import encoded
 
+_KEY_BYTES = 32
+
 
 class SignatureType(IntEnum):
     """The byte that c2sp.org/signed-note assigns to an algorithm."""
 
     ED25519 = 1
+    COSIGNATURE = 4
+    """Of a witness, with a time: c2sp.org/tlog-cosignature, over Ed25519."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,16 @@ class VerifierKey:
         if not self.name.isprintable() or self.name.split() != [self.name] or "+" in self.name:
             message = "must be a name without spaces and +, such as unlearn.example/log"
             raise StartupError(f"origin: {message}")
+
+    @classmethod
+    def from_text(cls, text: str) -> "VerifierKey":
+        """Reverses ``str``; raises ValueError if the text is no key of a known type."""
+        name, key_id, material = text.split("+", 2)
+        typed = b64decode(material, validate=True)
+        key = cls(name, SignatureType(typed[0]), typed[1:]) if typed else None
+        if key is None or len(key.public_key) != _KEY_BYTES or key.id.hex() != key_id:
+            raise ValueError("the verifier key: is malformed")
+        return key
 
     @property
     def digest(self) -> bytes:

@@ -20,6 +20,9 @@ from unlearn_server.reports.sections import Document, Table, document
 _FIRST_LINES, _LINES = 40, 46
 """Lines of the register on its first page and on the others; each holds two of its rows."""
 
+_FRUGAL = {"RAYON_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
+"""One thread leaves the other processors to those who answer, and takes a tenth less memory."""
+
 _GAP = " " * 3
 
 _GLYPHS = frozenset("μεδ∞−–—≤≥‘’“”…•\n")
@@ -34,7 +37,7 @@ def render(report: Report) -> bytes:
         input=json.dumps(_content(document(report))).encode(),
         stdout=subprocess.PIPE,
         check=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        env={**os.environ, **_FRUGAL, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
     return done.stdout
 

@@ -28,7 +28,7 @@ class AuditService(audit_pb2_grpc.AuditServiceServicer):
     def GetCertificate(
         self, request: audit_pb2.GetCertificateRequest, context: grpc.ServicerContext
     ) -> audit_pb2.Certificate:
-        """Answers a certificate under the log's head."""
+        """Answers a certificate, with the proof that the log holds it."""
         del context
         index = fields.certificate_index(request.name)
         return messages.certificate(self._evidence.certificate(index))

@@ -70,6 +70,14 @@ class VerificationError(UnlearnClientError):
     """Evidence is refused: its text says what is wrong, and where there is one, the fix."""
 
 
+class UnavailableError(VerificationError):
+    """Evidence could not be had, which says nothing about whether it is good."""
+
+
+class WitnessError(UnlearnClientError):
+    """A witness cannot start: its text names what is wrong, and what to do."""
+
+
 @contextmanager
 def rpc_errors() -> Iterator[None]:
     """Turns gRPC's errors into this package's.

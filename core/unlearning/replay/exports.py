@@ -13,13 +13,13 @@ came or whose they are. There are no ids: it is pseudonymous, and as personal as
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import IO, Any
-from zipfile import BadZipFile, ZipFile, ZipInfo
+from typing import IO, Any, Self
+from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
 from numpy.lib import format as npy
@@ -32,6 +32,18 @@ from unlearning.objective import Objective
 FORMAT = "unlearn-export-v1"
 
 _ROWS_AT_ONCE = 2048
+_MALFORMED = (
+    ArithmeticError,
+    AttributeError,
+    BadZipFile,
+    EOFError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What reading a file that was made otherwise may raise."""
+
 _PSI, _LABELS, _IS_CORE = np.dtype("<i2"), np.dtype("<i4"), np.dtype("?")
 
 
@@ -65,6 +77,15 @@ class Source:
             "salt": self.salt.hex(),
             "objective": self.objective.to_json(),
         }
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> Self:
+        """Inverse of ``to_json``; ValueError, KeyError or TypeError of anything else."""
+        salt = bytes.fromhex(told["salt"])
+        if told["format"] != FORMAT or len(salt) != SALT_BYTES:
+            raise ValueError("an export of another format")
+        objective = _checked(Objective.from_json(told["objective"]))
+        return cls(str(told["model"]), int(told["release"]), salt, objective)
 
 
 @dataclass(frozen=True)
@@ -104,12 +125,19 @@ class Export:
 
     def __init__(self, archive: ZipFile) -> None:
         self._archive = archive
-        self.source = _source(archive.read("export.json"))
+        if any(member.compress_type != ZIP_STORED for member in archive.infolist()):
+            raise ValueError("compressed, so that its size is not known")
+        self.source = Source.from_json(json.loads(archive.read("export.json")))
         self._labels = _column(archive, "labels.npy", _LABELS)
         self._is_core = _column(archive, "is_core.npy", _IS_CORE)
-        self.rows = len(self._labels)
-        classes = len(self.source.objective.classes)
-        if not ((self._labels >= 0) & (self._labels < classes)).all():
+        with archive.open("psi.npy") as member:
+            self.rows, width = _shape(member, _PSI)
+        if not self.rows == len(self._labels) == len(self._is_core):
+            raise ValueError("the arrays are not of equal length")
+        objective = self.source.objective
+        if width != objective.width:
+            raise ValueError("the rows are not as wide as the objective says")
+        if not ((self._labels >= 0) & (self._labels < len(objective.classes))).all():
             raise ValueError("a label is none of the classes")
 
     @classmethod
@@ -123,16 +151,13 @@ class Export:
 
     def blocks(self) -> Iterator[Block]:
         """All rows, a bounded number at a time; raises as ``open`` does."""
-        shape = self.rows, self.source.objective.width
         with self._archive.open("psi.npy") as member:
-            with _refusing():
-                if _shape(member, _PSI) != shape or len(self._is_core) != self.rows:
-                    raise ValueError("the arrays do not fit each other")
+            _, width = _shape(member, _PSI)
             for start in range(0, self.rows, _ROWS_AT_ONCE):
                 part = slice(start, start + _ROWS_AT_ONCE)
                 labels, is_core = self._labels[part], self._is_core[part]
                 with _refusing():
-                    psi = _entries(member, _PSI, (len(labels), shape[1]))
+                    psi = _entries(member, _PSI, (len(labels), width))
                 yield Block(psi, labels, is_core)
 
 
@@ -143,22 +168,15 @@ def _refusing() -> Iterator[None]:
         yield
     except OSError as error:
         raise InvalidInputError("EXPORT", f"cannot be read: {error}", "name a file") from error
-    except (BadZipFile, KeyError, TypeError, ValueError) as error:
+    except _MALFORMED as error:
         problem, fix = "is no export, or damaged", "make it again with unlearn-server export"
         raise InvalidInputError("EXPORT", problem, fix) from error
 
 
-def _source(content: bytes) -> Source:
-    told = json.loads(content)
-    if told["format"] != FORMAT or len(bytes.fromhex(told["salt"])) != SALT_BYTES:
-        raise ValueError("an export of another format")
-    objective = _checked(Objective.from_json(told["objective"]))
-    return Source(str(told["model"]), int(told["release"]), bytes.fromhex(told["salt"]), objective)
-
-
 def _checked(told: Objective) -> Objective:
-    """An objective of values that a model can have; they come back from real units as they were."""
-    units = {"ridge": told.ridge_in_real_units, "label_scale": told.label_scale_in_real_units}
+    """An objective of values that a model can have: made anew in real units, it is the same."""
+    ridge = told.ridge // 2 * told.features.step**2
+    units = {"ridge": ridge, "label_scale": told.label_scale_in_real_units}
     made = Objective.create(**{**vars(told), **units})
     if made != told:
         raise ValueError("no model has such an objective")

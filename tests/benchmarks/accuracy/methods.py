@@ -5,9 +5,9 @@ from functools import partial
 
 from tests.benchmarks.accuracy import features, fine_tuning, tangent
 from tests.benchmarks.accuracy.learners import Method
-from tests.benchmarks.accuracy.results import BASELINE, FEATURES, TANGENT
+from tests.benchmarks.accuracy.results import BASELINE, DEEPER_TANGENT, FEATURES, TANGENT
 
-FEATURE_MAPS = (*features.LAST_LAYER, *features.CANDIDATES, tangent.ENTRANCE)
+FEATURE_MAPS = (*features.LAST_LAYER, *features.CANDIDATES, *tangent.ENTRANCES.values())
 """All that is to be extracted."""
 
 
@@ -32,7 +32,12 @@ def methods(steps: int) -> Mapping[str, Method]:
         ),
         TANGENT: Method(
             "the weights of the core's head, linearised (scope `head`); the ridge chosen",
-            tangent.tune,
+            partial(tangent.tune, tangent.HEAD),
             largest=tangent.MOST_ROWS,
+        ),
+        DEEPER_TANGENT: Method(
+            "the same with three blocks besides (scope `last:3`)",
+            partial(tangent.tune, tangent.DEEPER),
+            largest=tangent.FEW_ROWS,
         ),
     }

@@ -9,7 +9,8 @@ from scipy.stats import norm, t
 
 from tests.benchmarks.machine import Machine
 
-BASELINE, FEATURES, TANGENT = "fine-tuning", "FEATURES", "TANGENT"
+BASELINE, FEATURES = "fine-tuning", "FEATURES"
+TANGENT, DEEPER_TANGENT = "TANGENT", "TANGENT, deeper"
 LEVEL = 0.975
 """Of the quantile that bounds an interval of 95 %."""
 
@@ -51,11 +52,11 @@ class Row:
     tested: int
     cells: dict[str, Cell]
 
-    def increase(self, method: str, other: str = BASELINE) -> float | None:
-        """Of the mean test error over another's, relative to it; None if either was not run."""
-        if method not in self.cells or other not in self.cells:
+    def increase(self, method: str) -> float | None:
+        """Of the mean test error over fine-tuning's, relative to it; None if either was not run."""
+        if method not in self.cells or BASELINE not in self.cells:
             return None
-        return self.cells[method].error / self.cells[other].error - 1
+        return self.cells[method].error / self.cells[BASELINE].error - 1
 
     def half_width(self, method: str) -> float:
         """Of the error's interval: Student's over draws, or the test images' for a single one."""
@@ -117,10 +118,11 @@ class Report:
         """The kinds of tasks, from the fewest images to all."""
         return sorted({row.shots for row in self.rows}, key=lambda shots: shots or inf)
 
-    def median_increase(self, method: str, *shots: int | None) -> float:
-        """Over tasks with any of these shots."""
+    def median_increase(self, method: str, *shots: int | None) -> float | None:
+        """Over tasks with any of these shots; None if it was not run on one."""
         increases = [row.increase(method) for row in self.rows if row.shots in shots]
-        return median(increase for increase in increases if increase is not None)
+        known = [increase for increase in increases if increase is not None]
+        return median(known) if known else None
 
     def differences(self, method: str, *shots: int | None) -> tuple[int, int, int]:
         """On how many of these tasks it is better than fine-tuning, not told apart, and worse."""

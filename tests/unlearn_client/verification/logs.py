@@ -6,6 +6,7 @@ Nothing here is shared with the verifier or the server. What a test forges, it f
 import hashlib
 import hmac
 import json
+import struct
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from pathlib import Path
@@ -107,6 +108,20 @@ class Key:
 
     def signature_line(self, text: str, name: str = ORIGIN) -> str:
         return f"— {name} {b64(self.note_id(name) + self.private.sign(text.encode()))}\n"
+
+    def witness_key(self, name: str) -> str:
+        """The verifier key of a witness (C2SP tlog-cosignature)."""
+        return f"{name}+{self.witness_id(name).hex()}+{b64(bytes([4]) + self.raw)}"
+
+    def witness_id(self, name: str) -> bytes:
+        return sha256(name.encode() + bytes([10, 4]) + self.raw)[:4]
+
+    def cosign(self, checkpoint: bytes, name: str, time: int) -> bytes:
+        """A checkpoint with the witness's line below (C2SP tlog-cosignature)."""
+        text = checkpoint.partition(b"\n\n")[0] + b"\n"
+        signed = self.private.sign(b"cosignature/v1\ntime " + str(time).encode() + b"\n" + text)
+        sealed = b64(self.witness_id(name) + struct.pack(">Q", time) + signed)
+        return checkpoint + f"— {name} {sealed}\n".encode()
 
     def envelope(self, statement: dict[str, Any]) -> dict[str, Any]:
         payload, kind = json.dumps(statement).encode(), "application/vnd.in-toto+json"

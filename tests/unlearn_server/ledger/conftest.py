@@ -34,9 +34,18 @@ def objective() -> Objective:
     )
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where there is no database yet, of either kind: what holds of one must hold of both."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/ledger.sqlite"
+    new: str = request.getfixturevalue("postgres").new_database()
+    return new
+
+
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database.open(f"sqlite:///{tmp_path}/ledger.sqlite")
+def database(url: str) -> Iterator[Database]:
+    database = Database.open(url)
     yield database
     database.close()
 

@@ -264,6 +264,7 @@ def test_a_key_is_never_used_again(
         assert samples.erase(conn, model.key, [old.key]) == 0
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_no_byte_of_an_erased_sample_stays_on_disk(
     tmp_path: Path, database: Database, model: Model, fill: Fill, sample: Make
 ) -> None:
@@ -341,3 +342,15 @@ def take(conn: Connection, model: Model, sample: Make, step: tuple[str, object])
 def erase(conn: Connection, model: Model, selection: Selection) -> None:
     [found] = samples.matching(conn, model.key, [selection])
     assert samples.erase(conn, model.key, [row.key for row in found]) == len(found)
+
+
+def test_samples_come_in_the_order_in_which_their_keys_are_asked_for(
+    database: Database, create: Callable[[str], Model], fill: Fill, sample: Make
+) -> None:
+    model = create("m")
+    fill(model, *(sample(f"s{i}") for i in range(BATCH + 5)))
+    with database.read() as conn:
+        stored = held(conn, model)
+        keys = [row.key for row in reversed(stored)]
+        assert list(samples.of_keys(conn, model.key, keys)) == stored[::-1]
+        assert list(samples.of_keys(conn, model.key, keys[3:4])) == [stored[-4]]

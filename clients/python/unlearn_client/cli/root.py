@@ -11,11 +11,13 @@ from unlearn_client.cli.erase import erase
 from unlearn_client.cli.erasures import erasures
 from unlearn_client.cli.failures import BAD_INPUT, exit_code, report
 from unlearn_client.cli.models import models
+from unlearn_client.cli.monitor import monitor
 from unlearn_client.cli.predict import predict
 from unlearn_client.cli.report import write_report
 from unlearn_client.cli.samples import release, samples
 from unlearn_client.cli.teaching import Group, write_verbatim
 from unlearn_client.cli.verify import verify
+from unlearn_client.cli.witness import witness
 from unlearn_client.errors import SampleFileError, UnlearnError
 
 EXAMPLE = """\
@@ -91,6 +93,6 @@ def main(ctx: click.Context, address: str, timeout: float, as_json: bool) -> Non
 
 for command in (
     *(models, samples, release, predict, erase, erasures),
-    *(audit, certificates, verify, write_report),
+    *(audit, certificates, verify, write_report, monitor, witness),
 ):
     main.add_command(command)

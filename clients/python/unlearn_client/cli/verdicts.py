@@ -18,6 +18,9 @@ def verdict_document(report: Report, pinned: bool) -> dict[str, Any]:
         "verified": not report.refusal,
         "refusal": report.refusal,
         "key": {"sha256": report.key, "pinned": pinned} if report.key else None,
+        "witnesses": [
+            {"name": one.witness, "time": one.time.isoformat()} for one in report.cosignatures
+        ],
         "proven": list(report.proven),
         "claimed": [{"what": what, "words": words} for what, words in _claims(report)],
         "notCovered": list(report.not_covered),

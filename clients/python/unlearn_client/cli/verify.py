@@ -1,8 +1,6 @@
 """``unlearn verify``: is a certificate what it says? Nobody is asked but the files."""
 
-import os
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 import click
 
@@ -10,10 +8,19 @@ from unlearn_client.cli.app import App, pass_app
 from unlearn_client.cli.failures import ANSWER_IS_NO
 from unlearn_client.cli.hexadecimal import SALT
 from unlearn_client.cli.teaching import Command
+from unlearn_client.cli.trust import (
+    FILE,
+    find_log,
+    read_file,
+    read_key,
+    read_witnesses,
+    replace_file,
+    wanted_option,
+    witnesses_option,
+)
 from unlearn_client.cli.verdicts import verdict_document, verdict_report
 from unlearn_client.erasures import SALT_BYTES
 from unlearn_client.verification import (
-    MAX_FILE_BYTES,
     Checkpoint,
     Keyring,
     Log,
@@ -21,12 +28,9 @@ from unlearn_client.verification import (
     Report,
     Verification,
     VerificationError,
-    open_log,
-    read_trusted,
+    Witnesses,
 )
 from unlearn_client.verification import verify as verify_files
-
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command(
@@ -54,6 +58,8 @@ unlearn verify certificate-17.* --salt-file salt.hex --subject alice@example.org
     "--log",
     help="The log itself, to make proofs from: a folder or an http(s) URL that holds its tiles.",
 )
+@witnesses_option
+@wanted_option
 @click.option(
     "--salt-file",
     type=FILE,
@@ -68,6 +74,8 @@ def verify(
     key: Path | None,
     checkpoint: Path | None,
     log: str | None,
+    witnesses: tuple[str, ...],
+    wanted: int | None,
     salt_file: Path | None,
     subjects: tuple[str, ...],
     samples: tuple[str, ...],
@@ -80,11 +88,12 @@ def verify(
     Exits with 0 if all are verified, with 1 if anything is refused.
     """
     result = _verify(
-        {str(path): _read(path) for path in files},
-        _trusted(key),
-        _log(log, app.timeout),
+        {str(path): read_file(path) for path in files},
+        read_key(key) if key else None,
+        find_log(log, app.timeout) if log else None,
         _saved(checkpoint),
         _opening(salt_file, subjects, samples),
+        read_witnesses(witnesses, wanted),
     )
     for report in result.reports:
         app.show(verdict_document(report, result.pinned), verdict_report(report))
@@ -100,42 +109,17 @@ def _verify(
     log: Log | None,
     saved: bytes | None,
     opening: Opening | None,
+    witnesses: Witnesses,
 ) -> Verification:
     """As ``verify_files``; what it raises about the log refuses every file."""
     try:
-        return verify_files(files, trusted, log, saved, opening)
+        return verify_files(files, trusted, log, saved, opening, witnesses)
     except VerificationError as error:
         return Verification((Report(tuple(files), str(error)),), trusted is not None, None)
 
 
-def _read(path: Path) -> bytes:
-    """No more than is needed to see that it is too much."""
-    try:
-        with path.open("rb") as file:
-            return file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise click.BadParameter(f"{path} cannot be read: {error.strerror}") from error
-
-
-def _trusted(path: Path | None) -> Keyring | None:
-    if path is None:
-        return None
-    try:
-        return read_trusted(_read(path))
-    except VerificationError as error:
-        raise click.BadParameter(f"{path}: {error}", param_hint="--key") from error
-
-
-def _log(place: str | None, timeout: float) -> Log | None:
-    if place is None:
-        return None
-    if "://" not in place and not Path(place).is_dir():
-        raise click.BadParameter(f"{place} is no folder and no URL", param_hint="--log")
-    return open_log(place, timeout)
-
-
 def _saved(path: Path | None) -> bytes | None:
-    return _read(path) if path is not None and path.exists() else None
+    return read_file(path) if path is not None and path.exists() else None
 
 
 def _opening(
@@ -149,22 +133,14 @@ def _opening(
 
 
 def _salt(path: Path) -> bytes:
-    content = _read(path)
+    content = read_file(path)
     if len(content) == SALT_BYTES:
         return content
     return SALT.convert(content.decode("ascii", "replace").strip(), None, None)
 
 
 def _keep(path: Path, checkpoint: Checkpoint) -> None:
-    """Puts the checkpoint in the place of the file at once: the old one or the new, never half."""
     if path.exists() and path.read_bytes() == checkpoint.note:
         return
-    try:
-        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            file.write(checkpoint.note)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(file.name, path)
-    except OSError as error:
-        raise click.BadParameter(f"{path} cannot be written: {error.strerror}") from error
+    replace_file(path, checkpoint.note)
     click.echo(f"Kept in {path}: the log's checkpoint at size {checkpoint.size}.", err=True)

@@ -1,8 +1,8 @@
 """Verifies certificates of erasure without trusting, or asking, the server that made them.
 
 It follows published specifications only: DSSE and in-toto Statement v1 for the
-certificate, RFC 6962 and C2SP's signed-note, tlog-checkpoint, tlog-proof and tlog-tiles
-for the log, Sigstore's bundle v0.3. It shares no code with the server.
+certificate, RFC 6962 and C2SP's signed-note, tlog-checkpoint, tlog-cosignature, tlog-proof and
+tlog-tiles for the log, Sigstore's bundle v0.3. It shares no code with the server.
 
 from unlearn_client.verification import read_trusted, verify
 
@@ -13,6 +13,7 @@ if not report.refusal:
 
 from unlearn_client.errors import VerificationError
 from unlearn_client.verification.certificates import Report, Verification, verify
+from unlearn_client.verification.cosignatures import Cosignature, Witness, Witnesses
 from unlearn_client.verification.evidence import MAX_FILE_BYTES
 from unlearn_client.verification.keyrings import Keyring, read_trusted
 from unlearn_client.verification.notes import Checkpoint, read_checkpoint
@@ -23,6 +24,7 @@ from unlearn_client.verification.tiles import Log, open_log
 __all__ = [
     "MAX_FILE_BYTES",
     "Checkpoint",
+    "Cosignature",
     "Keyring",
     "Log",
     "Opening",
@@ -30,6 +32,8 @@ __all__ = [
     "Statement",
     "Verification",
     "VerificationError",
+    "Witness",
+    "Witnesses",
     "open_log",
     "read_checkpoint",
     "read_trusted",

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from unlearn_client.errors import VerificationError
+from unlearn_client.verification.cosignatures import Cosignature, Witnesses
 from unlearn_client.verification.evidence import Certificate, Evidence
 from unlearn_client.verification.history import History
 from unlearn_client.verification.keyrings import MAX_KEYS_BYTES, Keyring, LogKey
@@ -11,7 +12,7 @@ from unlearn_client.verification.merkle import leaf_hash
 from unlearn_client.verification.notes import Checkpoint
 from unlearn_client.verification.openings import Opening
 from unlearn_client.verification.proofs import Proof
-from unlearn_client.verification.statements import Statement, read_statement
+from unlearn_client.verification.statements import Statement, minute, read_statement
 from unlearn_client.verification.tiles import Log
 
 
@@ -26,6 +27,7 @@ class Report:
         statement: what the key's owner claims.
         not_covered: what neither says.
         key: the fingerprint of the key that signed.
+        cosignatures: of the witnesses that were asked about, on the log's checkpoint.
     """
 
     files: tuple[str, ...]
@@ -34,6 +36,7 @@ class Report:
     statement: Statement | None = None
     not_covered: tuple[str, ...] = ()
     key: str = ""
+    cosignatures: tuple[Cosignature, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ def verify(
     log: Log | None = None,
     saved: bytes | None = None,
     opening: Opening | None = None,
+    witnesses: Witnesses | None = None,
 ) -> Verification:
     """Verifies every certificate in these files, all of one log.
 
@@ -71,6 +75,7 @@ def verify(
         log: the log itself; its keys.json, if it has one, may add keys that these endorsed.
         saved: the log's checkpoint kept from before.
         opening: opens the commitments of every certificate.
+        witnesses: must have cosigned the checkpoint of every proof.
 
     Raises:
         VerificationError: the log itself, or the saved checkpoint, is refused.
@@ -82,17 +87,22 @@ def verify(
     keyring.check_common_owner()
     certificates = evidence.certificates(keyring)
     history = History(keyring, log, saved)
-    reports = [_report(one, keyring, history, opening) for one in certificates]
+    asked = witnesses or Witnesses((), 0)
+    reports = [_report(one, keyring, history, opening, asked) for one in certificates]
     refusals = [Report((name,), reason) for name, reason in evidence.refusals]
     return Verification((*reports, *refusals), keyring.pinned, history.newest)
 
 
 def _report(
-    certificate: Certificate, keyring: Keyring, history: History, opening: Opening | None
+    certificate: Certificate,
+    keyring: Keyring,
+    history: History,
+    opening: Opening | None,
+    witnesses: Witnesses,
 ) -> Report:
     files = tuple(certificate.files)
     try:
-        return _verified(certificate, files, keyring, history, opening)
+        return _verified(certificate, files, keyring, history, opening, witnesses)
     except VerificationError as error:
         return Report(files, str(error))
 
@@ -103,6 +113,7 @@ def _verified(
     keyring: Keyring,
     history: History,
     opening: Opening | None,
+    witnesses: Witnesses,
 ) -> Report:
     """The order matters: nothing is read from a statement before its signature is checked."""
     envelope = certificate.envelope
@@ -116,16 +127,20 @@ def _verified(
         )
     leaf = leaf_hash(envelope.entry(known.key))
     proven = [_signature_words(known, keyring)]
+    cosignatures: tuple[Cosignature, ...] = ()
     for proof in certificate.proofs:
         proven += _logged(proof, leaf, statement, known, keyring, history)
+        cosignatures = witnesses.verify(proof.checkpoint)
+        proven += _cosigned_words(proof.checkpoint, cosignatures)
     if opening is not None:
         proven += opening.verify(statement)
     return Report(
         files=files,
         proven=tuple(dict.fromkeys(proven)),
         statement=statement,
-        not_covered=(*statement.not_covered, *_caveats(keyring, history)),
+        not_covered=(*statement.not_covered, *_caveats(keyring, history, cosignatures)),
         key=known.key.fingerprint,
+        cosignatures=cosignatures,
     )
 
 
@@ -164,14 +179,27 @@ def _signature_words(known: LogKey, keyring: Keyring) -> str:
     return f"It is signed, unaltered, by the key {known.key.fingerprint} ({trust})."
 
 
-def _caveats(keyring: Keyring, history: History) -> Iterator[str]:
+def _cosigned_words(checkpoint: Checkpoint, cosignatures: tuple[Cosignature, ...]) -> Iterator[str]:
+    if cosignatures:
+        who = ", ".join(f"{one.witness} ({minute(one.time)})" for one in cosignatures)
+        yield (
+            "These witnesses signed that the log, at its size "
+            f"{checkpoint.size}, continues every history of it that they had seen: {who}."
+        )
+
+
+def _caveats(
+    keyring: Keyring, history: History, cosignatures: tuple[Cosignature, ...]
+) -> Iterator[str]:
     if not keyring.pinned:
         yield (
             "That the key belongs to whom you think: compare its fingerprint with one that you "
             "got another way, and give the key with --key."
         )
-    if history.saved is None:
+    if cosignatures:
+        yield "That the witnesses are honest, and nobody's but their own."
+    elif history.saved is None:
         yield (
             "That the log shows this same history to everybody and for ever: keep its checkpoint "
-            "with --checkpoint, to be told if it does not."
+            "with --checkpoint, to be told if it does not, or ask for witnesses with --witness."
         )

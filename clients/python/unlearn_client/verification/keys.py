@@ -18,8 +18,11 @@ SIGNATURE_BYTES = 64
 _SPKI = bytes.fromhex("302a300506032b6570032100")
 """What comes before the key in DER (RFC 8410, section 4)."""
 
-_NOTE_ED25519 = b"\x01"
+NOTE_ED25519 = b"\x01"
 """The type of Ed25519 signatures in signed notes (C2SP signed-note)."""
+
+COSIGNATURE_ED25519 = b"\x04"
+"""The type of witnesses' signatures, which say when (C2SP tlog-cosignature)."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +71,9 @@ class PublicKey:
         """SHA-256 of the DER in hexadecimal: the keyid of envelopes."""
         return sha256(self.der).hexdigest()
 
-    def note_id(self, name: str) -> bytes:
+    def note_id(self, name: str, kind: bytes = NOTE_ED25519) -> bytes:
         """The 4 bytes by which notes signed under a name refer to the key."""
-        return sha256(name.encode() + b"\n" + _NOTE_ED25519 + self.raw).digest()[:4]
+        return sha256(name.encode() + b"\n" + kind + self.raw).digest()[:4]
 
     def signed(self, message: bytes, signature: bytes) -> bool:
         """Is it the key's signature of the message?"""
@@ -81,7 +84,7 @@ class PublicKey:
         return True
 
 
-def read_verifier_key(text: str) -> tuple[str, PublicKey]:
+def read_verifier_key(text: str, kind: bytes = NOTE_ED25519) -> tuple[str, PublicKey]:
     """The name and the key of a vkey: ``<name>+<hex id>+<base64 type and key>``.
 
     Raises:
@@ -90,10 +93,13 @@ def read_verifier_key(text: str) -> tuple[str, PublicKey]:
     name, _, rest = text.partition("+")
     key_id, _, material = rest.partition("+")
     decoded = base64(material, "the verifier key", 1 + KEY_BYTES)
-    if decoded[:1] != _NOTE_ED25519:
-        raise VerificationError("the verifier key is not an Ed25519 key")
+    if decoded[:1] != kind:
+        raise VerificationError(
+            f"the verifier key is of type {decoded[0]} instead of {kind[0]}: an Ed25519 key is "
+            "of type 1 if it is a log's, and 4 if it is a witness's"
+        )
     key = PublicKey(decoded[1:])
-    if not is_key_name(name) or key_id != key.note_id(name).hex():
+    if not is_key_name(name) or key_id != key.note_id(name, kind).hex():
         raise VerificationError("the verifier key's id does not fit its name and key")
     return name, key
 

