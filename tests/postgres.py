@@ -26,7 +26,7 @@ _SETTINGS = ("fsync=off", "listen_addresses=", "max_connections=200")
 
 
 def binaries() -> Path | None:
-    """Where PostgreSQL's programs are: the system's newest, or those of a wheel."""
+    """Where PostgreSQL's programs are that run here: the system's newest, or those of a wheel."""
     found = sorted(
         Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: -float(path.parts[-2])
     )
@@ -37,9 +37,26 @@ def binaries() -> Path | None:
         *((Path(on_path).parent,) if on_path else ()),
         *((Path(wheel.origin).parent / "pginstall/bin",) if wheel and wheel.origin else ()),
     ):
-        if (folder / "initdb").exists() and (folder / "postgres").exists():
+        if (folder / "postgres").exists() and _can_run(folder / "initdb"):
             return folder
     return None
+
+
+def _can_run(program: Path) -> bool:
+    """Nobody may run what lies in root's own folder."""
+    try:
+        subprocess.run([program, "--version"], check=True, capture_output=True, **_owner())
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return True
+
+
+def _owner() -> dict[str, Any]:
+    """Who runs a server, as ``subprocess`` takes it."""
+    if os.geteuid() != 0:
+        return {}
+    nobody = pwd.getpwnam("nobody")
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": ()}
 
 
 class Postgres:
@@ -49,11 +66,9 @@ class Postgres:
         self._programs = programs
         self._folder = folder
         self._numbers = count()
-        self._as: dict[str, Any] = {}
-        if os.geteuid() == 0:
-            nobody = pwd.getpwnam("nobody")
-            os.chown(folder, nobody.pw_uid, nobody.pw_gid)
-            self._as = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": ()}
+        self._as = _owner()
+        if self._as:
+            os.chown(folder, self._as["user"], self._as["group"])
         self._run("initdb", "-D", "data", "-U", "tests", "-A", "trust", "-E", "UTF8", "--locale=C")
         self.start()
 
