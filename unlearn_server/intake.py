@@ -16,6 +16,7 @@ from unlearn_server.domain import (
     Selection,
 )
 from unlearn_server.errors import Reason, ServiceError
+from unlearn_server.failpoints import Failpoint, reach
 from unlearn_server.ledger import erasures, models, samples
 from unlearn_server.ledger.database import Database
 from unlearn_server.together import Together
@@ -99,6 +100,8 @@ class Intake:
         with self._database.write() as conn:
             known, refusals = _judge(conn, requests)
             known |= erasures.insert(conn, [each for each in known.values() if not each.key])
+            reach(Failpoint.ACCEPT_STORED)
+        reach(Failpoint.ACCEPT_COMMITTED)
         self._to_erase.ring()
         return [
             refusal or known[request.request_id]
@@ -121,6 +124,8 @@ class Intake:
                 allowed = ", ".join(sorted(allowed_from))
                 message = f"name: the erasure is {erasure.state}; this takes one that is {allowed}"
                 raise ServiceError(Reason.ERASURE_STATE, message, field="name")
+            reach(Failpoint.MOVE_STORED)
+        reach(Failpoint.MOVE_COMMITTED)
         self._changes.ring()
         return erasure
 
