@@ -15,9 +15,9 @@ def test_the_digest_is_what_sha256sum_prints() -> None:
     for package in (unlearning, unlearn, unlearn_server):
         [root] = package.__path__
         parent = Path(root).parent
+        files = ("-type", "f", "-not", "-path", "*/__pycache__/*")
         told = subprocess.run(
-            f"find {Path(root).name} -type f -not -path '*/__pycache__/*' -exec sha256sum {{}} +",
-            shell=True,
+            ["find", Path(root).name, *files, "-exec", "sha256sum", "{}", "+"],  # noqa: S607
             cwd=parent,
             check=True,
             capture_output=True,
