@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 
@@ -32,11 +33,13 @@ from unlearn_server.auditing import Auditor
 from unlearn_server.certifying import Certifier
 from unlearn_server.curation import Curation
 from unlearn_server.data_directory import LOG, locked
+from unlearn_server.decisions import Decisions
 from unlearn_server.eraser import Eraser
 from unlearn_server.errors import StartupError
 from unlearn_server.evidence import Evidence
 from unlearn_server.exposition import expose
 from unlearn_server.failpoints import Failpoint, reach
+from unlearn_server.holding import Holding
 from unlearn_server.ingest import Ingest
 from unlearn_server.intake import Intake
 from unlearn_server.interceptor import LARGEST_MESSAGE, RequestInterceptor
@@ -186,7 +189,13 @@ def running(options: Options, lost: Callable[[], None] = lambda: None) -> Iterat
         erasure_pb2_grpc.add_ErasureServiceServicer_to_server(
             # The methods that it lacks answer UNIMPLEMENTED, as the generated class has them.
             ErasureService(  # type: ignore[abstract]
-                database, keys, Intake(database, to_erase, changes), changes, draining
+                database,
+                keys,
+                Intake(database, to_erase, changes),
+                Decisions(database, certifier, to_erase, changes),
+                Holding(database, to_erase, changes),
+                changes,
+                draining,
             ),
             server,
         )
@@ -301,6 +310,8 @@ def _snapshot(database: Database) -> LedgerSnapshot:
         return LedgerSnapshot(
             erasures=erasures.count_by_state(conn),
             next_due=erasures.earliest_due(conn),
+            overdue=erasures.count_overdue(conn, datetime.now(UTC)),
+            late=erasures.count_late(conn),
             samples=samples.count_by_model(conn),
             releases=releases.count_by_model(conn),
         )

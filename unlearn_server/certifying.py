@@ -1,4 +1,4 @@
-"""Certifies outcomes: a signed statement of each, as a leaf of the log, in one transaction."""
+"""Certifies outcomes and refusals: signed statements, as leaves of the log, in one transaction."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -16,7 +16,7 @@ from unlearn_server.log import envelopes, merkle, notes
 from unlearn_server.log.entries import entry
 from unlearn_server.log.notes import Ed25519NoteSigner
 from unlearn_server.signing import public_pem
-from unlearn_server.statements import Case
+from unlearn_server.statements import Case, Refused
 
 Statement = Callable[[Head, int], dict[str, Any]]
 """What stands in the log at an index."""
@@ -55,6 +55,11 @@ class Certifier:
     def certify(self, conn: Connection, cases: Sequence[Case]) -> list[int]:
         """Appends a certificate of each outcome; returns their indices in the log."""
         return self._append(conn, [partial(statements.erasure, case) for case in cases], self._key)
+
+    def refuse(self, conn: Connection, case: Refused) -> int:
+        """Appends the certificate of a refusal; returns its index in the log."""
+        [index] = self._append(conn, [partial(statements.refusal, case)], self._key)
+        return index
 
     def hand_over(self, conn: Connection, following: Ed25519PrivateKey) -> None:
         """Endorses the next key, which signs the checkpoint already."""

@@ -1,4 +1,4 @@
-"""What a batch of requests came to: the outcome of each, and what its certificate tells."""
+"""What requests came to, and what a certificate tells of it: outcomes of a batch, refusals."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -6,7 +6,7 @@ from datetime import datetime
 from unlearn_server.domain import Erasure, Model, Outcome, Release
 from unlearn_server.log import commitments
 from unlearn_server.removal import Removal
-from unlearn_server.statements import Case, Commitment
+from unlearn_server.statements import Case, Commitment, Refused
 from unlearning.release import NO_LEAKAGE, Leakage
 
 
@@ -43,6 +43,11 @@ def cases(
         )
         for erasure in batch
     ]
+
+
+def refused(erasure: Erasure, ground: str, now: datetime) -> Refused:
+    """What is certified where a request is refused now."""
+    return Refused(erasure, _subjects(erasure), ground, now)
 
 
 def _outcome(

@@ -8,8 +8,18 @@ LAST_CALL = timedelta(days=1)
 
 
 def due(receive_time: datetime) -> datetime:
-    """The same day of the next month, or its last day where there is none."""
-    year, month = divmod(receive_time.year * 12 + receive_time.month, 12)
+    """A month after a request was received (GDPR Art. 12(3))."""
+    return _months_later(receive_time, 1)
+
+
+def latest(first_due_time: datetime) -> datetime:
+    """Two further months on, which is as far as a request may be extended (ibid.)."""
+    return _months_later(first_due_time, 2)
+
+
+def _months_later(time: datetime, months: int) -> datetime:
+    """The same day of that month, or its last day where there is none."""
+    year, month = divmod(time.year * 12 + time.month - 1 + months, 12)
     month += 1
-    day = min(receive_time.day, monthrange(year, month)[1])
-    return receive_time.replace(year=year, month=month, day=day)
+    day = min(time.day, monthrange(year, month)[1])
+    return time.replace(year=year, month=month, day=day)

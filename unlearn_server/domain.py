@@ -151,6 +151,23 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Extension:
+    """That a request may take longer, once; it was due at ``first_due_time`` before."""
+
+    extend_time: datetime
+    reason: str
+    first_due_time: datetime
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """On what ground a request was refused, such as ``gdpr-17-3-b``, and the log says so where."""
+
+    ground: str
+    certificate: int
+
+
+@dataclass(frozen=True)
 class Erasure:
     """A deletion request as it stands; ``outcomes`` in order of completion.
 
@@ -173,3 +190,22 @@ class Erasure:
     receive_time: datetime
     due_time: datetime
     complete_time: datetime | None
+    extension: Extension | None = None
+    refusal: Refusal | None = None
+
+    @property
+    def waiting(self) -> tuple[str, ...]:
+        """The models without an outcome yet."""
+        done = {outcome.model_id for outcome in self.outcomes}
+        return tuple(model_id for model_id in self.models if model_id not in done)
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Suspends a subject's erasure until it is lifted; whose, only the database knows."""
+
+    key: int
+    hold_id: str
+    reason: str
+    place_time: datetime
+    lift_time: datetime | None

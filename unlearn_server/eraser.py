@@ -9,8 +9,8 @@ A request whose own rows stand in the way waits for an operator; the others are 
 at anew, so that it neither holds them up nor makes them go in too small a cohort. What
 is no single request's fault is tried once more, and then all of the batch waits for an
 operator. Trouble with the storage is nobody's fault: the batch stays as it is until the
-storage is back. A request that was cancelled meanwhile undoes the whole batch, which is
-then done without it.
+storage is back. A request that was cancelled or held meanwhile undoes the whole batch, which
+is then done without it.
 
 TANGENT models take minutes to solve for. The thread that looks after them also solves for
 the releases that were asked for; where the server goes down, both are begun anew.
@@ -150,7 +150,9 @@ class Eraser:
                 if self._tangent:
                     self._releaser.finish(workspace, model_id, self._watch(model_id))
             except WithdrawnError:
-                _log.info("a request was withdrawn while it was carried out", model=model_id)
+                _log.info(
+                    "a request was withdrawn or held while it was carried out", model=model_id
+                )
                 self._to_erase.ring()
             except StoppingError:
                 _log.info("a solve is left for when the server is back", model=model_id)
@@ -172,7 +174,7 @@ class Eraser:
         """Erases all that is ready; or leaves nothing done, and says which requests to take out.
 
         Raises:
-            WithdrawnError: if one was cancelled meanwhile.
+            WithdrawnError: if one was cancelled or held meanwhile.
             StoppingError: if the server goes down before a long solve is done.
         """
         for is_last_try in (False, True):
@@ -210,9 +212,10 @@ class Eraser:
             watch = self._watch(model.model_id, batch) if self._tangent else None
             prepared, leakage = releasing.prepare(state, self._metrics, watch)
             reach(Failpoint.ERASE_SOLVED)
-        now, version = datetime.now(UTC), model.version
+        version = model.version
         with workspace.changing_release():
             with self._database.write() as conn:
+                now, batch = datetime.now(UTC), erasures.with_deadlines(conn, batch)
                 if removal.changes_anything:
                     version = models.bump(conn, model.key)
                     removal.delete(conn)
@@ -244,6 +247,9 @@ class Eraser:
     ) -> None:
         for erasure in batch:
             self._metrics.erasure_seconds.observe((now - erasure.receive_time).total_seconds())
+            if now > erasure.due_time and erasure.waiting == (served.model.model_id,):
+                name, due_time = f"erasures/{erasure.request_id}", erasure.due_time.isoformat()
+                _log.warning("an erasure was completed late", erasure=name, due_time=due_time)
         _log.info(
             "erased",
             model=served.model.model_id,

@@ -7,7 +7,7 @@ even be read is a finding as well, and keeps nothing else from being checked.
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from threading import Event
@@ -134,7 +134,7 @@ def _pem(key: LoggedKey) -> str:
 
 def _certificates(conn: Connection, head: Head) -> Iterator[Finding]:
     """Each leaf is of its envelope, which its key signed and which says what the outcome does."""
-    keys, of_leaf = log.keys(conn), dict(_outcomes(conn))
+    keys, of_leaf = log.keys(conn), dict(_certified(conn))
     for leaf in _leaves(conn, head):
         where = f"certificates/{leaf.index}"
         told = of_leaf.pop(leaf.index, None)
@@ -146,7 +146,7 @@ def _certificates(conn: Connection, head: Head) -> Iterator[Finding]:
 
 
 def _certificate(
-    where: str, leaf: Leaf, keys: list[LoggedKey], told: tuple[Erasure, Outcome] | None
+    where: str, leaf: Leaf, keys: list[LoggedKey], told: tuple[Erasure, Outcome | None] | None
 ) -> Iterator[Finding]:
     logged = [key for key in keys if key.first_index <= leaf.index][-1]
     key = Ed25519PublicKey.from_public_bytes(logged.public_key)
@@ -156,9 +156,10 @@ def _certificate(
     if entry(envelope, key) != leaf.entry:
         yield Finding(where, "its entry is of another envelope", _RESTORE)
     statement = json.loads(envelope.payload)
-    if told and not _agree(statement["predicate"], *told):
+    kind = statement["predicateType"]
+    if told and not _agree(kind, statement["predicate"], *told):
         yield Finding(where, "it does not say what the erasure's outcome says", _RESTORE)
-    if not told and statement["predicateType"] == statements.ERASURE:
+    if not told and kind in {statements.ERASURE, statements.REFUSAL}:
         yield Finding(where, "no erasure has this outcome", _RESTORE)
 
 
@@ -237,7 +238,8 @@ def _leaves(conn: Connection, head: Head) -> Iterator[Leaf]:
         yield from log.leaves(conn, range(start, start + _BLOCK))
 
 
-def _outcomes(conn: Connection) -> Iterator[tuple[int, tuple[Erasure, Outcome]]]:
+def _certified(conn: Connection) -> Iterator[tuple[int, tuple[Erasure, Outcome | None]]]:
+    """What each certificate is of, by its index; a refusal is of no outcome."""
     after = 0
     while found := erasures.page(conn, (), after, _BLOCK):
         after = found[-1].key
@@ -245,18 +247,39 @@ def _outcomes(conn: Connection) -> Iterator[tuple[int, tuple[Erasure, Outcome]]]
             for outcome in erasure.outcomes:
                 if outcome.certificate is not None:
                     yield outcome.certificate, (erasure, outcome)
+            if erasure.refusal:
+                yield erasure.refusal.certificate, (erasure, None)
 
 
-def _agree(told: Any, erasure: Erasure, outcome: Outcome) -> bool:
-    """Whether a certificate's predicate says what is stored of the outcome."""
-    stored = {
-        "erasure": f"erasures/{erasure.request_id}",
-        "regulation": erasure.regulation,
-        "receiveTime": statements.rfc3339(erasure.receive_time),
-        "dueTime": statements.rfc3339(erasure.due_time),
-        "solve": None,
-        **statements.result(outcome),
-    }
+def _agree(kind: str, told: Any, erasure: Erasure, outcome: Outcome | None) -> bool:
+    """Whether a certificate's predicate says what is stored of the outcome, or of the refusal."""
+    stored = statements.demand(_as_due(erasure, told))
+    if any(told.get(name) != value for name, value in stored.items()):
+        return False
+    if outcome is None:
+        return kind == statements.REFUSAL and _agrees_on_refusal(told, erasure)
+    return kind == statements.ERASURE and _agrees_on_outcome(told, outcome)
+
+
+def _as_due(erasure: Erasure, told: Any) -> Erasure:
+    """As it was due when a certificate was made, which may have been before an extension."""
+    if erasure.extension and "extension" not in told:
+        return replace(erasure, due_time=erasure.extension.first_due_time, extension=None)
+    return erasure
+
+
+def _agrees_on_refusal(told: Any, erasure: Erasure) -> bool:
+    return bool(
+        erasure.refusal
+        and erasure.complete_time
+        and told["ground"] == erasure.refusal.ground
+        and told["refuseTime"] == statements.rfc3339(erasure.complete_time)
+        and told["models"] == [f"models/{model_id}" for model_id in erasure.waiting]
+    )
+
+
+def _agrees_on_outcome(told: Any, outcome: Outcome) -> bool:
+    stored = {"solve": None, **statements.result(outcome)}
     return bool(
         told["model"]["name"] == f"models/{outcome.model_id}"
         and told["method"]["name"] == outcome.method.name

@@ -17,7 +17,7 @@ from unlearn_server.domain import Model, Retention
 from unlearn_server.errors import Reason, ServiceError
 from unlearn_server.failpoints import Failpoint, reach
 from unlearn_server.keys import KeyRing
-from unlearn_server.ledger import models, samples
+from unlearn_server.ledger import holds, models, samples
 from unlearn_server.ledger.database import Database
 from unlearn_server.workspace import Workspaces
 from unlearning.cores import Core
@@ -130,6 +130,9 @@ class Ingest:
             with self._database.write() as conn:
                 version = models.bump(conn, model.key)
                 samples.insert(conn, model.key, sealed)
+                # What would erase one of these may not, if it is about somebody on hold.
+                if holds.last_for(conn, {row.subject_hash for row in sealed if row.subject_hash}):
+                    holds.suspend(conn)
                 reach(Failpoint.INGEST_STORED)
             reach(Failpoint.INGEST_COMMITTED)
             workspace.drop_state()  # kept again only once it has the rows that are committed

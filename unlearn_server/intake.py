@@ -17,7 +17,7 @@ from unlearn_server.domain import (
 )
 from unlearn_server.errors import Reason, ServiceError
 from unlearn_server.failpoints import Failpoint, reach
-from unlearn_server.ledger import erasures, models, samples
+from unlearn_server.ledger import erasures, holds, models, samples
 from unlearn_server.ledger.database import Database
 from unlearn_server.together import Together
 from unlearning.release import NO_LEAKAGE, UNBOUNDED
@@ -53,7 +53,9 @@ class Intake:
         self._accepting = Together(self._accept_all)
 
     def accept(self, request: Request) -> Erasure:
-        """Stores a request as PENDING; a repeat returns the first as it now stands.
+        """Stores a request as PENDING or, where a hold applies to it, as HELD.
+
+        A repeat returns the first as it now stands.
 
         Raises:
             ServiceError: REQUEST_ID_REUSED, MODEL_NOT_FOUND, CORE_SAMPLE,
@@ -75,7 +77,9 @@ class Intake:
             if erasure.key:
                 return erasure
             expected = tuple(_expected(conn, model_id, request) for model_id in erasure.models)
-        return replace(erasure, state=ErasureState.PENDING, complete_time=None, outcomes=expected)
+            planned = replace(erasure, state=ErasureState.PENDING, complete_time=None)
+            [planned] = holds.mark(conn, [planned])
+        return replace(planned, outcomes=expected)
 
     def cancel(self, request_id: str) -> Erasure:
         """Withdraws a request that is not being carried out; raises ERASURE_STATE otherwise."""
@@ -99,7 +103,8 @@ class Intake:
     def _accept_all(self, requests: Sequence[Request]) -> list[Erasure | ServiceError]:
         with self._database.write() as conn:
             known, refusals = _judge(conn, requests)
-            known |= erasures.insert(conn, [each for each in known.values() if not each.key])
+            new = [each for each in known.values() if not each.key]
+            known |= erasures.insert(conn, holds.mark(conn, new))
             reach(Failpoint.ACCEPT_STORED)
         reach(Failpoint.ACCEPT_COMMITTED)
         self._to_erase.ring()
@@ -121,9 +126,7 @@ class Intake:
             )
             erasure = erasures.get(conn, request_id)
             if not moved and erasure.state is not to:
-                allowed = ", ".join(sorted(allowed_from))
-                message = f"name: the erasure is {erasure.state}; this takes one that is {allowed}"
-                raise ServiceError(Reason.ERASURE_STATE, message, field="name")
+                raise erasures.wrong_state(erasure, allowed_from)
             reach(Failpoint.MOVE_STORED)
         reach(Failpoint.MOVE_COMMITTED)
         self._changes.ring()

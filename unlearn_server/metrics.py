@@ -33,12 +33,16 @@ class LedgerSnapshot:
         next_due: the earliest due time of those still open; None if there is none.
         samples: by model id and retention.
         releases: how many releases each model has had, by model id.
+        overdue: how many erasures are open past their due time.
+        late: how many ended after it.
     """
 
     erasures: Mapping[ErasureState, int]
     next_due: datetime | None
     samples: Mapping[tuple[str, Retention], int]
     releases: Mapping[str, int]
+    overdue: int = 0
+    late: int = 0
 
 
 class Metrics:
@@ -107,6 +111,12 @@ class _LedgerCollector(Collector):
         snapshot = self._snapshot()
         yield _erasures(snapshot)
         yield _next_due(snapshot, datetime.now(UTC))
+        yield GaugeMetricFamily(
+            "unlearn_erasures_overdue", "Open erasures past their due time.", snapshot.overdue
+        )
+        yield CounterMetricFamily(
+            "unlearn_erasures_late", "Erasures that ended past their due time.", snapshot.late
+        )
         yield _samples(snapshot)
         yield _releases(snapshot)
 

@@ -1,4 +1,4 @@
-"""What a certificate states: in-toto statements of erasures and of changes of the key.
+"""What a certificate states: in-toto statements of erasures, refusals and changes of the key.
 
 The schema is documented in ``docs/certificate.md``. Nothing here names a person or a sample.
 """
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from hashlib import sha256
 from math import isinf
 from typing import Any
 
@@ -20,6 +21,7 @@ from unlearning.rounding import SolveReport
 
 STATEMENT = "https://in-toto.io/Statement/v1"
 ERASURE = "urn:unlearn:erasure:v1"
+REFUSAL = "urn:unlearn:refusal:v1"
 KEY_ROTATION = "urn:unlearn:key-rotation:v1"
 
 NOT_COVERED = (
@@ -32,6 +34,13 @@ NOT_COVERED = (
     "of those that were erased.",
     "Predictions that were answered before, and copies of the data outside of this server.",
     "The number of samples erased is disclosed, here.",
+)
+
+REFUSAL_NOT_COVERED = (
+    "Whether the ground applies is the controller's judgement; a supervisory authority or a court "
+    "may see it otherwise.",
+    "That the person was told of the refusal, and of the reasons for it.",
+    "Nothing was erased by this: the models named may still hold what the request was about.",
 )
 
 _ROWS = (
@@ -76,14 +85,21 @@ class Case:
     complete_time: datetime
 
 
+@dataclass(frozen=True)
+class Refused:
+    """A request as it was when it was refused, whom it named, on what ground, and when."""
+
+    erasure: Erasure
+    subjects: Commitment | None
+    ground: str
+    refuse_time: datetime
+
+
 def erasure(case: Case, log: Head, index: int) -> dict[str, Any]:
     """The statement of an outcome, to stand in the log at an index."""
     request, outcome, model = case.erasure, case.outcome, case.model
     predicate = {
-        "erasure": f"erasures/{request.request_id}",
-        "regulation": request.regulation,
-        "receiveTime": rfc3339(request.receive_time),
-        "dueTime": rfc3339(request.due_time),
+        **demand(request),
         "completeTime": rfc3339(case.complete_time),
         "model": {
             "name": f"models/{model.model_id}",
@@ -92,7 +108,7 @@ def erasure(case: Case, log: Head, index: int) -> dict[str, Any]:
         },
         "method": {"name": outcome.method.name, "parameters": _parameters(model.objective)},
         "samples": {"erased": outcome.erased_samples, "remaining": case.remaining},
-        "commitments": _commitments(case),
+        "commitments": _commitments(subjects=case.subjects, samples=case.samples),
         "release": _release(case),
         **result(outcome),
         "notCovered": list(NOT_COVERED),
@@ -101,6 +117,43 @@ def erasure(case: Case, log: Head, index: int) -> dict[str, Any]:
         "log": {"origin": log.origin, "index": index},
     }
     return _statement(_subjects(case), ERASURE, predicate)
+
+
+def refusal(case: Refused, log: Head, index: int) -> dict[str, Any]:
+    """The statement that a request was refused, to stand in the log at an index.
+
+    Not with the operator's words: what is in the log is public, and stays.
+    """
+    request = case.erasure
+    predicate = {
+        **demand(request),
+        "refuseTime": rfc3339(case.refuse_time),
+        "ground": case.ground,
+        "models": [f"models/{model_id}" for model_id in request.waiting],
+        "commitments": _commitments(subjects=case.subjects),
+        "notCovered": list(REFUSAL_NOT_COVERED),
+        "software": _software(),
+        "log": {"origin": log.origin, "index": index},
+    }
+    name = predicate["erasure"]
+    subject = {"name": name, "digest": {"sha256": sha256(name.encode()).hexdigest()}}
+    return _statement([subject], REFUSAL, predicate)
+
+
+def demand(request: Erasure) -> dict[str, Any]:
+    """What is said of a request itself."""
+    demanded: dict[str, Any] = {
+        "erasure": f"erasures/{request.request_id}",
+        "regulation": request.regulation,
+        "receiveTime": rfc3339(request.receive_time),
+        "dueTime": rfc3339(request.due_time),
+    }
+    if request.extension:
+        demanded["extension"] = {
+            "extendTime": rfc3339(request.extension.extend_time),
+            "firstDueTime": rfc3339(request.extension.first_due_time),
+        }
+    return demanded
 
 
 def result(outcome: Outcome) -> dict[str, Any]:
@@ -157,8 +210,7 @@ def _subjects(case: Case) -> list[dict[str, Any]]:
     return subjects
 
 
-def _commitments(case: Case) -> dict[str, Any]:
-    given = {"subjects": case.subjects, "samples": case.samples}
+def _commitments(**given: Commitment | None) -> dict[str, Any]:
     return {
         name: {"count": commitment.count, "root": commitment.root.hex()}
         for name, commitment in given.items()

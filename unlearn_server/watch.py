@@ -18,7 +18,7 @@ _log = structlog.get_logger(__name__)
 
 
 class WithdrawnError(ServerError):
-    """A request was cancelled while it was carried out."""
+    """A request was cancelled, or a hold came to apply to it, while it was carried out."""
 
 
 class StoppingError(ServerError):

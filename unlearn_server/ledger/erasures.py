@@ -1,10 +1,11 @@
 """Erasures: deletion requests, and the one way each of them goes.
 
-- A request is PENDING once it is accepted. It waits as HELD while a hold applies, and
-  is PENDING again when the hold is lifted.
+- A request is PENDING once it is accepted. From PENDING, RUNNING or NEEDS_OPERATOR it
+  becomes HELD when a hold applies to it, and is PENDING again when none does any more.
 - The first outcome of several makes it RUNNING; the last one makes it SUCCEEDED.
 - From PENDING or RUNNING it becomes NEEDS_OPERATOR if it cannot go on by itself. It
-  stays due and counted; a retry makes it PENDING, and outcomes it has are kept.
+  stays due and counted; a retry makes it PENDING.
+- Outcomes that it has are kept whatever comes.
 - From PENDING, HELD or NEEDS_OPERATOR it can be CANCELLED or REFUSED.
 - SUCCEEDED, CANCELLED and REFUSED are final.
 
@@ -25,6 +26,8 @@ from unlearn_server.domain import (
     FINAL_STATES,
     Erasure,
     ErasureState,
+    Extension,
+    Refusal,
     Selection,
     SelectionKind,
 )
@@ -82,6 +85,15 @@ _TELL = (
         erasures.c.state.in_(RUNNABLE_STATES),
     )
     .values(state_reason=sa.bindparam("reason"))
+)
+_EXTENDED = sa.select(
+    erasures.c.key,
+    erasures.c.due_time,
+    erasures.c.extend_time,
+    erasures.c.extension_reason,
+    erasures.c.first_due_time,
+).where(
+    erasures.c.key.in_(sa.bindparam("keys", expanding=True)), erasures.c.extend_time.is_not(None)
 )
 _INSERT = sa.insert(erasures).returning(erasures.c.request_id, erasures.c.key)
 _INSERT_PAIR = sa.insert(erasure_models).values(
@@ -199,6 +211,74 @@ def transition(
     return moved.rowcount == 1
 
 
+def wrong_state(erasure: Erasure, allowed: Collection[ErasureState]) -> ServiceError:
+    """What is said where an erasure is in none of the states that a move may start from."""
+    states = ", ".join(sorted(allowed))
+    message = f"name: the erasure is {erasure.state}; this takes one that is {states}"
+    return ServiceError(Reason.ERASURE_STATE, message, field="name")
+
+
+def move(conn: Connection, keys: Sequence[int], to: ErasureState, reason: str) -> None:
+    """Moves open erasures, by their keys, to another state that is not final."""
+    for batch in batches(keys):
+        conn.execute(
+            sa.update(erasures)
+            .where(erasures.c.key.in_(batch), erasures.c.state.in_(OPEN_STATES))
+            .values(state=to, state_reason=reason)
+        )
+
+
+def refuse(
+    conn: Connection, key: int, refusal: Refusal, reason: str, complete_time: datetime
+) -> None:
+    """Ends an erasure that can be refused."""
+    conn.execute(
+        sa.update(erasures)
+        .where(erasures.c.key == key, erasures.c.state.in_(WITHDRAWABLE_STATES))
+        .values(
+            state=ErasureState.REFUSED,
+            state_reason=reason,
+            complete_time=complete_time,
+            refusal_ground=refusal.ground,
+            refusal_leaf=refusal.certificate,
+            **_secrets_left(ErasureState.REFUSED),
+        )
+    )
+
+
+def extend(conn: Connection, key: int, due_time: datetime, extension: Extension) -> None:
+    """Gives an open erasure, which was not extended before, another due time."""
+    conn.execute(
+        sa.update(erasures)
+        .where(
+            erasures.c.key == key,
+            erasures.c.state.in_(OPEN_STATES),
+            erasures.c.extend_time.is_(None),
+        )
+        .values(
+            due_time=due_time,
+            extend_time=extension.extend_time,
+            extension_reason=extension.reason,
+            first_due_time=extension.first_due_time,
+        )
+    )
+
+
+def with_deadlines(conn: Connection, those: Sequence[Erasure]) -> list[Erasure]:
+    """The same erasures, due as they are now: an extension may have come since they were read."""
+    extended = {
+        row.key: row
+        for batch in batches([each.key for each in those])
+        for row in conn.execute(_EXTENDED, {"keys": batch})
+    }
+    return [
+        replace(each, due_time=row.due_time, extension=_extension(row))
+        if (row := extended.get(each.key))
+        else each
+        for each in those
+    ]
+
+
 def _secrets_left(state: ErasureState) -> dict[str, None]:
     """A salt is kept for certificates that are to come, and none comes after a final state."""
     return {"commitment_salt": None} if state in FINAL_STATES else {}
@@ -223,6 +303,22 @@ def earliest_due(conn: Connection) -> datetime | None:
     query = sa.select(sa.func.min(erasures.c.due_time)).where(erasures.c.state.in_(OPEN_STATES))
     due_time: datetime | None = conn.scalar(query)
     return due_time
+
+
+def count_overdue(conn: Connection, now: datetime) -> int:
+    """How many of the open erasures were due before."""
+    return _count(conn, erasures.c.state.in_(OPEN_STATES) & (erasures.c.due_time < now))
+
+
+def count_late(conn: Connection) -> int:
+    """How many erasures ended after they were due."""
+    return _count(conn, erasures.c.complete_time > erasures.c.due_time)
+
+
+def _count(conn: Connection, condition: sa.ColumnElement[bool]) -> int:
+    return conn.execute(
+        sa.select(sa.func.count()).select_from(erasures).where(condition)
+    ).scalar_one()
 
 
 def _insert_pairs(conn: Connection, key_of: Mapping[str, int], new: Sequence[Erasure]) -> None:
@@ -262,7 +358,19 @@ def _erasure(rows: Sequence[sa.Row[Any]]) -> Erasure:
         receive_time=row.receive_time,
         due_time=row.due_time,
         complete_time=row.complete_time,
+        extension=_extension(row),
+        refusal=_refusal(row),
     )
+
+
+def _extension(row: Any) -> Extension | None:
+    if row.extend_time is None:
+        return None
+    return Extension(row.extend_time, row.extension_reason, row.first_due_time)
+
+
+def _refusal(row: sa.Row[Any]) -> Refusal | None:
+    return None if row.refusal_ground is None else Refusal(row.refusal_ground, row.refusal_leaf)
 
 
 def _selection(kind: SelectionKind, hashes: bytes) -> Selection:

@@ -27,7 +27,7 @@ from unlearn_server.ledger.schema import (
 
 @dataclass(frozen=True)
 class Certified:
-    """What a leaf of the log is of; a change of the key is of no erasure and no model."""
+    """What a leaf of the log is of; a refusal is of no model, a change of the key of no erasure."""
 
     index: int
     request_id: str | None
@@ -62,24 +62,31 @@ _INSERT = sa.insert(outcomes).values(
 _MISSING = sa.exists().where(
     erasure_models.c.erasure_key == erasures.c.key, ~exists_for(erasure_models)
 )
+_refused = erasures.alias("refused")
 _CERTIFIED = (
-    sa.select(log_leaves.c.leaf_index, erasures.c.request_id, models.c.model_id)
+    sa.select(
+        log_leaves.c.leaf_index,
+        sa.func.coalesce(erasures.c.request_id, _refused.c.request_id),
+        models.c.model_id,
+    )
     .select_from(
         log_leaves.outerjoin(outcomes, outcomes.c.leaf_index == log_leaves.c.leaf_index)
         .outerjoin(erasures, erasures.c.key == outcomes.c.erasure_key)
         .outerjoin(models, models.c.key == outcomes.c.model_key)
+        .outerjoin(_refused, _refused.c.refusal_leaf == log_leaves.c.leaf_index)
     )
     .order_by(log_leaves.c.leaf_index)
 )
 # From the outcomes: what is of a certain erasure is found without reading the log.
-_CERTIFIED_OUTCOMES = (
-    sa.select(outcomes.c.leaf_index, erasures.c.request_id, models.c.model_id)
-    .select_from(
-        outcomes.join(erasures, erasures.c.key == outcomes.c.erasure_key).join(
-            models, models.c.key == outcomes.c.model_key
-        )
+_CERTIFIED_OUTCOMES = sa.select(
+    outcomes.c.leaf_index, erasures.c.request_id, models.c.model_id
+).select_from(
+    outcomes.join(erasures, erasures.c.key == outcomes.c.erasure_key).join(
+        models, models.c.key == outcomes.c.model_key
     )
-    .order_by(outcomes.c.leaf_index)
+)
+_CERTIFIED_REFUSALS = sa.select(
+    _refused.c.refusal_leaf.label("leaf_index"), _refused.c.request_id, sa.null().label("model_id")
 )
 _COMPLETE = (
     sa.update(erasures)
@@ -119,14 +126,20 @@ def certified(
 ) -> list[Certified]:
     """The next leaves of the log after an index, of an erasure or a model if one is named."""
     if request_id is None and model_id is None:
-        query = _CERTIFIED.where(log_leaves.c.leaf_index > after).limit(limit)
-    else:
-        query = _CERTIFIED_OUTCOMES.where(outcomes.c.leaf_index > after).limit(limit)
+        query = _CERTIFIED.where(log_leaves.c.leaf_index > after)
+        return [Certified(*row) for row in conn.execute(query.limit(limit))]
+    found = _CERTIFIED_OUTCOMES.where(outcomes.c.leaf_index > after)
     if request_id is not None:
-        query = query.where(erasures.c.request_id == request_id)
+        found = found.where(erasures.c.request_id == request_id)
     if model_id is not None:
-        query = query.where(models.c.model_id == model_id)
-    return [Certified(*row) for row in conn.execute(query)]
+        found = found.where(models.c.model_id == model_id)
+        refused = _CERTIFIED_REFUSALS.where(sa.false())  # they are of no model
+    else:
+        refused = _CERTIFIED_REFUSALS.where(
+            _refused.c.refusal_leaf > after, _refused.c.request_id == request_id
+        )
+    both = found.union_all(refused).order_by("leaf_index").limit(limit)
+    return [Certified(*row) for row in conn.execute(both)]
 
 
 def of(rows: Iterable[sa.Row[Any]]) -> tuple[Outcome, ...]:

@@ -120,7 +120,35 @@ erasures = Table(
     Column("receive_time", Instant, nullable=False),
     Column("due_time", Instant, nullable=False),
     Column("complete_time", Instant),
+    Column("extend_time", Instant),
+    Column("extension_reason", String),
+    Column("first_due_time", Instant),
+    Column("refusal_ground", String),
+    Column("refusal_leaf", BigInteger),
     Index(None, "state", "due_time"),
+    Index(None, "refusal_leaf", unique=True),
+)
+
+# Those that ended late are few, and counted often.
+_ended_late = erasures.c.complete_time > erasures.c.due_time
+Index(
+    "ix_erasures_late",
+    erasures.c.key,
+    sqlite_where=_ended_late,
+    postgresql_where=_ended_late,
+)
+
+# Whom a hold was on is forgotten when it is lifted.
+holds = Table(
+    "holds",
+    metadata,
+    Column("key", Key, primary_key=True),
+    Column("hold_id", String(36), nullable=False, unique=True),
+    Column("subject_hash", Bytes),
+    Column("reason", String, nullable=False),
+    Column("place_time", Instant, nullable=False),
+    Column("lift_time", Instant),
+    Index(None, "subject_hash"),
 )
 
 erasure_models = Table(

@@ -9,6 +9,7 @@ import grpc
 
 from unlearn.v1 import erasure_pb2, erasure_pb2_grpc
 from unlearn_server.announcements import Announcements
+from unlearn_server.decisions import Decisions
 from unlearn_server.domain import (
     FINAL_STATES,
     Erasure,
@@ -18,9 +19,10 @@ from unlearn_server.domain import (
     SelectionKind,
 )
 from unlearn_server.errors import Reason, ServiceError
+from unlearn_server.holding import Holding
 from unlearn_server.intake import Intake, Request
 from unlearn_server.keys import KeyRing
-from unlearn_server.ledger import erasures
+from unlearn_server.ledger import erasures, holds
 from unlearn_server.ledger.database import Database
 from unlearn_server.log import commitments
 from unlearn_server.services import fields, messages
@@ -50,12 +52,16 @@ class ErasureService(erasure_pb2_grpc.ErasureServiceServicer):
         database: Database,
         keys: KeyRing,
         intake: Intake,
+        decisions: Decisions,
+        holding: Holding,
         changes: Announcements,
         draining: Event,
     ) -> None:
         self._database = database
         self._keys = keys
         self._intake = intake
+        self._decisions = decisions
+        self._holding = holding
         self._changes = changes
         self._draining = draining
         self._watchers = BoundedSemaphore(LARGEST_WATCH)
@@ -118,6 +124,62 @@ class ErasureService(erasure_pb2_grpc.ErasureServiceServicer):
         """Sends a request back to the eraser."""
         del context
         return messages.erasure(self._intake.retry(fields.erasure_id(request.name)))
+
+    def ExtendErasure(
+        self, request: erasure_pb2.ExtendErasureRequest, context: grpc.ServicerContext
+    ) -> erasure_pb2.Erasure:
+        """Lets a request take longer, once."""
+        del context
+        request_id = fields.erasure_id(request.name)
+        due_time, reason = fields.time(request.due_time, "due_time"), fields.reason(request.reason)
+        return messages.erasure(self._decisions.extend(request_id, due_time, reason))
+
+    def RefuseErasure(
+        self, request: erasure_pb2.RefuseErasureRequest, context: grpc.ServicerContext
+    ) -> erasure_pb2.Erasure:
+        """Ends a request on a ground."""
+        del context
+        request_id = fields.erasure_id(request.name)
+        ground, reason = fields.ground(request.ground), fields.reason(request.reason)
+        return messages.erasure(self._decisions.refuse(request_id, ground, reason))
+
+    def PlaceHold(
+        self, request: erasure_pb2.PlaceHoldRequest, context: grpc.ServicerContext
+    ) -> erasure_pb2.Hold:
+        """Suspends a subject's erasure."""
+        del context
+        if not request.subject_id:
+            raise fields.invalid("subject_id", "is empty", "say whom the hold is on")
+        subject_hash = self._keys.hash_subject(request.subject_id)
+        return messages.hold(self._holding.place(subject_hash, fields.reason(request.reason)))
+
+    def GetHold(
+        self, request: erasure_pb2.GetHoldRequest, context: grpc.ServicerContext
+    ) -> erasure_pb2.Hold:
+        """Answers a hold as it stands."""
+        del context
+        with self._database.read() as conn:
+            return messages.hold(holds.get(conn, fields.hold_id(request.name)))
+
+    def ListHolds(
+        self, request: erasure_pb2.ListHoldsRequest, context: grpc.ServicerContext
+    ) -> erasure_pb2.ListHoldsResponse:
+        """Lists holds in the order they were placed in."""
+        del context
+        page = fields.Page.of(request.page_size, request.page_token, "holds")
+        with self._database.read() as conn:
+            found = holds.page(conn, page.after, page.size)
+        return erasure_pb2.ListHoldsResponse(
+            holds=map(messages.hold, found),
+            next_page_token=page.next_token([hold.key for hold in found]),
+        )
+
+    def LiftHold(
+        self, request: erasure_pb2.LiftHoldRequest, context: grpc.ServicerContext
+    ) -> erasure_pb2.Hold:
+        """Ends a hold."""
+        del context
+        return messages.hold(self._holding.lift(fields.hold_id(request.name)))
 
     def _get(self, request_id: str) -> Erasure:
         with self._database.read() as conn:

@@ -13,6 +13,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from unlearn_server.errors import Reason, ServiceError
 
 _MODEL_ID = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
+_GROUND = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+LONGEST_REASON, LONGEST_GROUND = 500, 64
 _DEFAULT_PAGE, _LARGEST_PAGE = 50, 1000
 
 
@@ -70,6 +72,37 @@ def erasure_id(name: str, field: str = "name") -> str:
     return own
 
 
+def hold_id(name: str) -> str:
+    """The id in ``holds/{hold_id}``."""
+    prefix, _, own = name.partition("/")
+    if prefix != "holds" or not own:
+        raise invalid("name", "is not a hold's name", "use holds/{hold_id}")
+    return own
+
+
+def reason(value: str) -> str:
+    """Checks the words in which an operator says why."""
+    if not value.strip() or len(value) > LONGEST_REASON or not value.isprintable():
+        raise invalid(
+            "reason",
+            "is empty, too long or not one line of text",
+            f"say why in at most {LONGEST_REASON} characters, without personal data",
+        )
+    return value
+
+
+def ground(value: str) -> str:
+    """Checks the short code of a ground to refuse on."""
+    if not _GROUND.fullmatch(value) or len(value) > LONGEST_GROUND:
+        raise invalid(
+            "ground",
+            "is not the short code of a ground",
+            f'use lower-case letters, digits and single hyphens, such as "gdpr-17-3-b", at most '
+            f"{LONGEST_GROUND}",
+        )
+    return value
+
+
 def certificate_index(name: str) -> int:
     """The index in ``certificates/{log index}``."""
     prefix, _, index = name.partition("/")
@@ -80,7 +113,7 @@ def certificate_index(name: str) -> int:
 
 def period(start: Timestamp, end: Timestamp) -> tuple[datetime, datetime]:
     """Checks the times of a report: both are there, in order, and it began already."""
-    first, last = _time(start, "start_time"), _time(end, "end_time")
+    first, last = time(start, "start_time"), time(end, "end_time")
     if first >= last:
         raise invalid("end_time", "is not after start_time", "name a period that has a length")
     if first > datetime.now(UTC):
@@ -95,13 +128,14 @@ def media_type(value: str, known: Collection[str]) -> str:
     return value
 
 
-def _time(stamp: Timestamp, field: str) -> datetime:
+def time(stamp: Timestamp, field: str) -> datetime:
+    """A time that must be there."""
     try:
         time = stamp.ToDatetime(UTC)
     except (ValueError, OverflowError):
         raise invalid(field, "is no time", "use a time of the years 1 to 9999") from None
     if not stamp.ListFields():
-        raise invalid(field, "is missing", "name the period's start and end")
+        raise invalid(field, "is missing", "name a time")
     return time
 
 

@@ -6,7 +6,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from unlearn.v1 import audit_pb2, erasure_pb2, model_pb2
 from unlearn_server.auditing import Audit
-from unlearn_server.domain import Erasure, Model, Outcome, Release
+from unlearn_server.domain import Erasure, Extension, Hold, Model, Outcome, Release
 from unlearn_server.evidence import Certificate
 from unlearning.information import InformationBound
 from unlearning.objective import Objective
@@ -66,6 +66,19 @@ def erasure(e: Erasure) -> erasure_pb2.Erasure:
         receive_time=timestamp(e.receive_time),
         due_time=timestamp(e.due_time),
         complete_time=timestamp(e.complete_time),
+        refusal_ground=e.refusal.ground if e.refusal else "",
+        certificate=_certificate_name(e.refusal.certificate if e.refusal else None),
+        extension=_extension(e.extension),
+    )
+
+
+def hold(h: Hold) -> erasure_pb2.Hold:
+    """A hold; whom it is on is never said again."""
+    return erasure_pb2.Hold(
+        name=f"holds/{h.hold_id}",
+        reason=h.reason,
+        place_time=timestamp(h.place_time),
+        lift_time=timestamp(h.lift_time),
     )
 
 
@@ -83,7 +96,7 @@ def audit(a: Audit) -> audit_pb2.AuditModelResponse:
 
 
 def certificate(c: Certificate) -> audit_pb2.Certificate:
-    """A certificate; of a change of the key without an erasure."""
+    """A certificate; of a refusal without a model, of a change of the key without either."""
     of = c.certified
     return audit_pb2.Certificate(
         name=_certificate_name(of.index),
@@ -111,6 +124,16 @@ def _user_weights(o: Objective) -> model_pb2.UserWeights:
     else:
         weights.feature_map = o.feature_map
     return weights
+
+
+def _extension(e: Extension | None) -> erasure_pb2.Extension | None:
+    if e is None:
+        return None
+    return erasure_pb2.Extension(
+        extend_time=timestamp(e.extend_time),
+        reason=e.reason,
+        first_due_time=timestamp(e.first_due_time),
+    )
 
 
 def _outcome(o: Outcome) -> erasure_pb2.Outcome:

@@ -3,12 +3,21 @@
 from unlearn_client.audits import AuditCalls
 from unlearn_client.certificates import CertificateCalls
 from unlearn_client.erasures import ErasureCalls
+from unlearn_client.holds import HoldCalls
 from unlearn_client.inference import InferenceCalls
 from unlearn_client.models import ModelCalls
 from unlearn_client.reports import ReportCalls
 
 
-class Client(ModelCalls, ErasureCalls, InferenceCalls, AuditCalls, CertificateCalls, ReportCalls):
+class Client(
+    ModelCalls,
+    ErasureCalls,
+    HoldCalls,
+    InferenceCalls,
+    AuditCalls,
+    CertificateCalls,
+    ReportCalls,
+):
     """A connection to one server; use it as a context manager.
 
     Every call has a deadline. Calls that are safe to repeat are repeated by gRPC

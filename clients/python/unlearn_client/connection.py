@@ -24,7 +24,10 @@ MAX_ANSWER_BYTES = 512 * 2**20
 
 SAFE_METHODS = {
     "unlearn.v1.ModelService": ["GetModel", "ListModels", "GetRelease", "CreateRelease"],
-    "unlearn.v1.ErasureService": ["GetErasure", "ListErasures", "WatchErasure", "CreateErasure"],
+    "unlearn.v1.ErasureService": [
+        *("GetErasure", "ListErasures", "WatchErasure", "CreateErasure"),
+        *("ExtendErasure", "RefuseErasure", "GetHold", "ListHolds", "LiftHold"),
+    ],
     "unlearn.v1.AuditService": [
         "AuditModel",
         "GetCertificate",
@@ -35,7 +38,7 @@ SAFE_METHODS = {
     ],
     "inference.GRPCInferenceService": ["ModelInfer"],
 }
-"""What may be sent twice: reads, and the calls that a request_id makes idempotent."""
+"""What may be sent twice: reads, and calls that change nothing the second time."""
 
 # RESOURCE_EXHAUSTED is left out on purpose: a server that has too much to do gains
 # nothing from being asked again at once.

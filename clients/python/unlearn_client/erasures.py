@@ -1,6 +1,7 @@
 """ErasureService: asking to forget, and seeing it done."""
 
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from secrets import token_bytes
 from uuid import uuid4
 
@@ -9,8 +10,10 @@ from unlearn.v1.erasure_pb2 import (
     CancelErasureRequest,
     CreateErasureRequest,
     Erasure,
+    ExtendErasureRequest,
     GetErasureRequest,
     ListErasuresRequest,
+    RefuseErasureRequest,
     RetryErasureRequest,
     WatchErasureRequest,
 )
@@ -153,3 +156,32 @@ class ErasureCalls(Connection):
         """
         request = RetryErasureRequest(name=erasure_name(erasure))
         return self._call(self._erasures.RetryErasure, request)
+
+    def extend_erasure(self, erasure: str, due_time: datetime, reason: str) -> Erasure:
+        """Lets a request take longer, once (GDPR Art. 12(3)).
+
+        Args:
+            erasure: one that is open, and not overdue.
+            due_time: with a time zone; at most two calendar months after the first due time.
+            reason: why, in a line for people, which is kept: put no personal data into it.
+
+        Raises:
+            UnlearnError: FAILED_PRECONDITION if it cannot be extended any more.
+        """
+        request = ExtendErasureRequest(name=erasure_name(erasure), reason=reason)
+        request.due_time.FromDatetime(due_time)
+        return self._call(self._erasures.ExtendErasure, request)
+
+    def refuse_erasure(self, erasure: str, ground: str, reason: str) -> Erasure:
+        """Ends a request without carrying it out; the refusal is certified.
+
+        Args:
+            erasure: one that is pending, held or needs an operator.
+            ground: its short code, e.g. ``gdpr-17-3-b``; it is on the certificate.
+            reason: why, in a line for people, which is kept but is not on the certificate.
+
+        Raises:
+            UnlearnError: FAILED_PRECONDITION if it is too late.
+        """
+        request = RefuseErasureRequest(name=erasure_name(erasure), ground=ground, reason=reason)
+        return self._call(self._erasures.RefuseErasure, request)

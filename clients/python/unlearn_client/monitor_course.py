@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 from unlearn.v1.erasure_pb2 import Erasure
 from unlearn_client.monitor_memory import Memory
-from unlearn_client.verification import Checkpoint, Statement
+from unlearn_client.verification import Checkpoint, Statement, refusals
 from unlearn_client.verification.members import Members
-from unlearn_client.verification.statements import minute, read_time
+from unlearn_client.verification.wording import minute, read_time
 
 
 @dataclass(frozen=True)
@@ -52,16 +52,23 @@ class Course:
         """Flags what is wrong with a new certificate, which was verified."""
         members = Members(statement.document, "the statement")
         name = f"certificates/{statement.index}"
-        due, complete = (
-            read_time(members, f"predicate.{each}Time") for each in ("due", "complete")
+        is_refusal = statement.kind == refusals.TYPE
+        due, ended = (
+            read_time(members, f"predicate.{each}Time")
+            for each in ("due", "refuse" if is_refusal else "complete")
         )
-        if complete > due:
-            yield Finding(name, f"completed {minute(complete)}, and was due {minute(due)}")
+        if ended > due:
+            word = "refused" if is_refusal else "completed"
+            yield Finding(name, f"{word} {minute(ended)}, and was due {minute(due)}")
+        if not is_refusal:
+            yield from self._erased(name, members)
+        yield from self._digest(name, members.digest("predicate.software.digest"))
+
+    def _erased(self, name: str, members: Members) -> Iterator[Finding]:
         nats = members.number("predicate.bound.nats")
         if nats > self._budget:
             yield Finding(name, f"leaves {nats!r} nats, more than {self._budget!r}")
         yield from self._core(members)
-        yield from self._digest(name, members.digest("predicate.software.digest"))
 
     def requests(self, erasures: Iterable[Erasure], now: datetime) -> Iterator[Finding]:
         """Flags requests that are open and overdue, and those refused since."""

@@ -3,6 +3,7 @@
 MODELS = "models/"
 ERASURES = "erasures/"
 CERTIFICATES = "certificates/"
+HOLDS = "holds/"
 
 
 def model_name(model: str) -> str:
@@ -18,6 +19,11 @@ def model_id(model: str) -> str:
 def erasure_name(erasure: str) -> str:
     """A request id, or ``erasures/{request_id}``, as the latter."""
     return _with_prefix(ERASURES, erasure)
+
+
+def hold_name(hold: str) -> str:
+    """A hold's id, or ``holds/{hold_id}``, as the latter."""
+    return _with_prefix(HOLDS, hold)
 
 
 def certificate_name(certificate: str) -> str:

@@ -94,6 +94,9 @@ class Erasure(_message.Message):
     RECEIVE_TIME_FIELD_NUMBER: _builtins.int
     DUE_TIME_FIELD_NUMBER: _builtins.int
     COMPLETE_TIME_FIELD_NUMBER: _builtins.int
+    REFUSAL_GROUND_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_FIELD_NUMBER: _builtins.int
+    EXTENSION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """erasures/{request_id}"""
     method: Global___Erasure.Method.ValueType
@@ -101,6 +104,10 @@ class Erasure(_message.Message):
     """e.g. "gdpr" """
     state: Global___Erasure.State.ValueType
     state_reason: _builtins.str
+    refusal_ground: _builtins.str
+    """Of a request that was REFUSED, e.g. "gdpr-17-3-b"; state_reason has the words."""
+    certificate: _builtins.str
+    """of the refusal: certificates/{log index}"""
     @_builtins.property
     def selection(self) -> Global___Selection:
         """input only: never stored or returned in clear"""
@@ -127,6 +134,10 @@ class Erasure(_message.Message):
 
     @_builtins.property
     def complete_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def extension(self) -> Global___Extension:
+        """once ExtendErasure has moved due_time"""
+
     def __init__(
         self,
         *,
@@ -141,14 +152,46 @@ class Erasure(_message.Message):
         receive_time: _timestamp_pb2.Timestamp | None = ...,
         due_time: _timestamp_pb2.Timestamp | None = ...,
         complete_time: _timestamp_pb2.Timestamp | None = ...,
+        refusal_ground: _builtins.str = ...,
+        certificate: _builtins.str = ...,
+        extension: Global___Extension | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["complete_time", b"complete_time", "due_time", b"due_time", "receive_time", b"receive_time", "selection", b"selection"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["complete_time", b"complete_time", "due_time", b"due_time", "extension", b"extension", "receive_time", b"receive_time", "selection", b"selection"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete_time", b"complete_time", "due_time", b"due_time", "method", b"method", "models", b"models", "name", b"name", "outcomes", b"outcomes", "receive_time", b"receive_time", "regulation", b"regulation", "selection", b"selection", "state", b"state", "state_reason", b"state_reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "complete_time", b"complete_time", "due_time", b"due_time", "extension", b"extension", "method", b"method", "models", b"models", "name", b"name", "outcomes", b"outcomes", "receive_time", b"receive_time", "refusal_ground", b"refusal_ground", "regulation", b"regulation", "selection", b"selection", "state", b"state", "state_reason", b"state_reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Erasure: _TypeAlias = Erasure  # noqa: Y015
+
+@_typing.final
+class Extension(_message.Message):
+    """Why a request is due later than it was at first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXTEND_TIME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    FIRST_DUE_TIME_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    @_builtins.property
+    def extend_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def first_due_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        extend_time: _timestamp_pb2.Timestamp | None = ...,
+        reason: _builtins.str = ...,
+        first_due_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["extend_time", b"extend_time", "first_due_time", b"first_due_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["extend_time", b"extend_time", "first_due_time", b"first_due_time", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Extension: _TypeAlias = Extension  # noqa: Y015
 
 @_typing.final
 class Selection(_message.Message):
@@ -319,6 +362,7 @@ class Hold(_message.Message):
     name: _builtins.str
     """holds/{hold_id}"""
     reason: _builtins.str
+    """the operator's words"""
     @_builtins.property
     def place_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -510,6 +554,9 @@ class ExtendErasureRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     reason: _builtins.str
+    """The operator's words, as all reasons here: a line of at most 500 characters
+    for people, which is kept. Put no personal data into it.
+    """
     @_builtins.property
     def due_time(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
@@ -536,8 +583,9 @@ class RefuseErasureRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     ground: _builtins.str
-    """e.g. "gdpr-17-3-b" """
+    """e.g. "gdpr-17-3-b": lower case, digits, single hyphens"""
     reason: _builtins.str
+    """not on the certificate, which is public for ever"""
     def __init__(
         self,
         *,
@@ -623,6 +671,7 @@ class PlaceHoldRequest(_message.Message):
     SUBJECT_ID_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     subject_id: _builtins.str
+    """kept as a keyed hash, until the hold is lifted"""
     reason: _builtins.str
     def __init__(
         self,

@@ -156,14 +156,18 @@ class ErasureServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ExtendErasure(self, request, context):
-        """Extends the due time once, by up to two months (GDPR Art. 12(3)).
+        """Extends the due time once, before it has passed, by up to two calendar
+        months (GDPR Art. 12(3)). With the same due time and reason it may be
+        repeated.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RefuseErasure(self, request, context):
-        """Refuses a request on a stated ground (Art. 12(5), 17(3)); certified.
+        """Refuses a request that is PENDING, HELD or NEEDS_OPERATOR on a stated
+        ground (Art. 12(5), 17(3)); certified. With the same ground and reason it
+        may be repeated.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -178,7 +182,9 @@ class ErasureServiceServicer:
 
     def PlaceHold(self, request, context):
         """Suspends a subject's erasure in all models (GDPR Art. 17(3)): a request
-        that touches the subject waits, whole, as HELD.
+        that touches the subject waits, whole, as HELD. It does if it names the
+        subject, or if a sample that it has yet to erase is about the subject, one
+        that is added later too. Outcomes that it has are kept.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -197,7 +203,9 @@ class ErasureServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def LiftHold(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Ends a hold; lifted already, it stays as it is. A request that no other
+        hold applies to is PENDING again.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')

@@ -50,18 +50,29 @@ class ErasureServiceStub:
     RetryErasure: _grpc.UnaryUnaryMultiCallable[_erasure_pb2.RetryErasureRequest, _erasure_pb2.Erasure]
     """Sends a request that NEEDS_OPERATOR back to PENDING."""
     ExtendErasure: _grpc.UnaryUnaryMultiCallable[_erasure_pb2.ExtendErasureRequest, _erasure_pb2.Erasure]
-    """Extends the due time once, by up to two months (GDPR Art. 12(3))."""
+    """Extends the due time once, before it has passed, by up to two calendar
+    months (GDPR Art. 12(3)). With the same due time and reason it may be
+    repeated.
+    """
     RefuseErasure: _grpc.UnaryUnaryMultiCallable[_erasure_pb2.RefuseErasureRequest, _erasure_pb2.Erasure]
-    """Refuses a request on a stated ground (Art. 12(5), 17(3)); certified."""
+    """Refuses a request that is PENDING, HELD or NEEDS_OPERATOR on a stated
+    ground (Art. 12(5), 17(3)); certified. With the same ground and reason it
+    may be repeated.
+    """
     PreviewErasure: _grpc.UnaryUnaryMultiCallable[_erasure_pb2.PreviewErasureRequest, _erasure_pb2.PreviewErasureResponse]
     """Says what an erasure would do, in closed form, and changes nothing."""
     PlaceHold: _grpc.UnaryUnaryMultiCallable[_erasure_pb2.PlaceHoldRequest, _erasure_pb2.Hold]
     """Suspends a subject's erasure in all models (GDPR Art. 17(3)): a request
-    that touches the subject waits, whole, as HELD.
+    that touches the subject waits, whole, as HELD. It does if it names the
+    subject, or if a sample that it has yet to erase is about the subject, one
+    that is added later too. Outcomes that it has are kept.
     """
     GetHold: _grpc.UnaryUnaryMultiCallable[_erasure_pb2.GetHoldRequest, _erasure_pb2.Hold]
     ListHolds: _grpc.UnaryUnaryMultiCallable[_erasure_pb2.ListHoldsRequest, _erasure_pb2.ListHoldsResponse]
     LiftHold: _grpc.UnaryUnaryMultiCallable[_erasure_pb2.LiftHoldRequest, _erasure_pb2.Hold]
+    """Ends a hold; lifted already, it stays as it is. A request that no other
+    hold applies to is PENDING again.
+    """
     LiftSuppression: _grpc.UnaryUnaryMultiCallable[_erasure_pb2.LiftSuppressionRequest, _erasure_pb2.LiftSuppressionResponse]
     """Lets an erased subject's samples be added again (a person may come back)."""
 
@@ -87,18 +98,29 @@ class ErasureServiceAsyncStub(ErasureServiceStub):
     RetryErasure: _aio.UnaryUnaryMultiCallable[_erasure_pb2.RetryErasureRequest, _erasure_pb2.Erasure]  # type: ignore[assignment]
     """Sends a request that NEEDS_OPERATOR back to PENDING."""
     ExtendErasure: _aio.UnaryUnaryMultiCallable[_erasure_pb2.ExtendErasureRequest, _erasure_pb2.Erasure]  # type: ignore[assignment]
-    """Extends the due time once, by up to two months (GDPR Art. 12(3))."""
+    """Extends the due time once, before it has passed, by up to two calendar
+    months (GDPR Art. 12(3)). With the same due time and reason it may be
+    repeated.
+    """
     RefuseErasure: _aio.UnaryUnaryMultiCallable[_erasure_pb2.RefuseErasureRequest, _erasure_pb2.Erasure]  # type: ignore[assignment]
-    """Refuses a request on a stated ground (Art. 12(5), 17(3)); certified."""
+    """Refuses a request that is PENDING, HELD or NEEDS_OPERATOR on a stated
+    ground (Art. 12(5), 17(3)); certified. With the same ground and reason it
+    may be repeated.
+    """
     PreviewErasure: _aio.UnaryUnaryMultiCallable[_erasure_pb2.PreviewErasureRequest, _erasure_pb2.PreviewErasureResponse]  # type: ignore[assignment]
     """Says what an erasure would do, in closed form, and changes nothing."""
     PlaceHold: _aio.UnaryUnaryMultiCallable[_erasure_pb2.PlaceHoldRequest, _erasure_pb2.Hold]  # type: ignore[assignment]
     """Suspends a subject's erasure in all models (GDPR Art. 17(3)): a request
-    that touches the subject waits, whole, as HELD.
+    that touches the subject waits, whole, as HELD. It does if it names the
+    subject, or if a sample that it has yet to erase is about the subject, one
+    that is added later too. Outcomes that it has are kept.
     """
     GetHold: _aio.UnaryUnaryMultiCallable[_erasure_pb2.GetHoldRequest, _erasure_pb2.Hold]  # type: ignore[assignment]
     ListHolds: _aio.UnaryUnaryMultiCallable[_erasure_pb2.ListHoldsRequest, _erasure_pb2.ListHoldsResponse]  # type: ignore[assignment]
     LiftHold: _aio.UnaryUnaryMultiCallable[_erasure_pb2.LiftHoldRequest, _erasure_pb2.Hold]  # type: ignore[assignment]
+    """Ends a hold; lifted already, it stays as it is. A request that no other
+    hold applies to is PENDING again.
+    """
     LiftSuppression: _aio.UnaryUnaryMultiCallable[_erasure_pb2.LiftSuppressionRequest, _erasure_pb2.LiftSuppressionResponse]  # type: ignore[assignment]
     """Lets an erased subject's samples be added again (a person may come back)."""
 
@@ -163,7 +185,10 @@ class ErasureServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _erasure_pb2.ExtendErasureRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_erasure_pb2.Erasure, _abc.Awaitable[_erasure_pb2.Erasure]]:
-        """Extends the due time once, by up to two months (GDPR Art. 12(3))."""
+        """Extends the due time once, before it has passed, by up to two calendar
+        months (GDPR Art. 12(3)). With the same due time and reason it may be
+        repeated.
+        """
 
     @_abc_1.abstractmethod
     def RefuseErasure(
@@ -171,7 +196,10 @@ class ErasureServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _erasure_pb2.RefuseErasureRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_erasure_pb2.Erasure, _abc.Awaitable[_erasure_pb2.Erasure]]:
-        """Refuses a request on a stated ground (Art. 12(5), 17(3)); certified."""
+        """Refuses a request that is PENDING, HELD or NEEDS_OPERATOR on a stated
+        ground (Art. 12(5), 17(3)); certified. With the same ground and reason it
+        may be repeated.
+        """
 
     @_abc_1.abstractmethod
     def PreviewErasure(
@@ -188,7 +216,9 @@ class ErasureServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_erasure_pb2.Hold, _abc.Awaitable[_erasure_pb2.Hold]]:
         """Suspends a subject's erasure in all models (GDPR Art. 17(3)): a request
-        that touches the subject waits, whole, as HELD.
+        that touches the subject waits, whole, as HELD. It does if it names the
+        subject, or if a sample that it has yet to erase is about the subject, one
+        that is added later too. Outcomes that it has are kept.
         """
 
     @_abc_1.abstractmethod
@@ -210,7 +240,10 @@ class ErasureServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _erasure_pb2.LiftHoldRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_erasure_pb2.Hold, _abc.Awaitable[_erasure_pb2.Hold]]: ...
+    ) -> _typing.Union[_erasure_pb2.Hold, _abc.Awaitable[_erasure_pb2.Hold]]:
+        """Ends a hold; lifted already, it stays as it is. A request that no other
+        hold applies to is PENDING again.
+        """
 
     @_abc_1.abstractmethod
     def LiftSuppression(

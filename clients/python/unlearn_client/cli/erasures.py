@@ -1,5 +1,7 @@
 """``unlearn erasures``: how deletion requests stand, and what an operator can do."""
 
+from datetime import UTC, datetime
+
 import click
 
 from unlearn.v1.erasure_pb2 import Erasure
@@ -14,7 +16,7 @@ STATES = [name.lower() for name in Erasure.State.keys() if name != "STATE_UNSPEC
 
 @click.group(cls=Group, example="unlearn erasures list --state needs_operator")
 def erasures() -> None:
-    """Follow deletion requests; cancel or retry them."""
+    """Follow deletion requests; cancel, retry, extend or refuse them."""
 
 
 @erasures.command(
@@ -70,6 +72,41 @@ def retry(app: App, erasure: str) -> None:
     """Send ERASURE, which needs an operator, back to be carried out."""
     retried = app.client().retry_erasure(erasure)
     app.show(retried, erasure_report(retried))
+
+
+@erasures.command(
+    example="""\
+unlearn erasures extend 3f0c8a52-9d0e-4a57-8a3e-0c5d1f6b7a90 \\
+    --due 2030-04-28 --reason "many requests at once\""""
+)
+@click.argument("erasure")
+@click.option(
+    "--due",
+    required=True,
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"]),
+    help="The new due time, in UTC: at most two months after the first.",
+)
+@click.option("--reason", required=True, help="Why, in a line that is kept: no personal data.")
+@pass_app
+def extend(app: App, erasure: str, due: datetime, reason: str) -> None:
+    """Let ERASURE, which is open and not overdue, take longer; once."""
+    extended = app.client().extend_erasure(erasure, due.replace(tzinfo=UTC), reason)
+    app.show(extended, erasure_report(extended))
+
+
+@erasures.command(
+    example="""\
+unlearn erasures refuse 3f0c8a52-9d0e-4a57-8a3e-0c5d1f6b7a90 \\
+    --ground gdpr-17-3-b --reason "kept as tax law demands\""""
+)
+@click.argument("erasure")
+@click.option("--ground", required=True, help="Its short code, which is certified.")
+@click.option("--reason", required=True, help="Why, in a line that is kept, and not certified.")
+@pass_app
+def refuse(app: App, erasure: str, ground: str, reason: str) -> None:
+    """End ERASURE, which is pending, held or needs an operator, and certify on what ground."""
+    refused = app.client().refuse_erasure(erasure, ground, reason)
+    app.show(refused, erasure_report(refused))
 
 
 def exit_with(erasure: Erasure) -> None:

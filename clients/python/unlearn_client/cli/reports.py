@@ -6,9 +6,16 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from unlearn.v1.audit_pb2 import AuditModelResponse
-from unlearn.v1.erasure_pb2 import Erasure
+from unlearn.v1.erasure_pb2 import Erasure, Hold
 from unlearn.v1.model_pb2 import Model, Release
-from unlearn_client.cli.words import bound_words, caveat, state_words, time_words
+from unlearn_client.cli.words import (
+    bound_words,
+    caveat,
+    due_words,
+    extension_words,
+    state_words,
+    time_words,
+)
 
 NO_RELEASE = "none: the core alone answers"
 
@@ -87,15 +94,16 @@ def dry_run_report(erasure: Erasure) -> RenderableType:
 
 def erasure_report(erasure: Erasure) -> RenderableType:
     """An erasure, what it did to each model, and when it is due."""
-    parts: list[RenderableType] = [
-        facts(
-            [
-                ("Erasure", erasure.name),
-                ("State", state_words(erasure)),
-                ("Due", time_words(erasure.due_time)),
-            ]
-        )
+    pairs = [
+        ("Erasure", erasure.name),
+        ("State", state_words(erasure)),
+        ("Due", due_words(erasure)),
     ]
+    if erasure.HasField("extension"):
+        pairs.append(("Extended", extension_words(erasure.extension)))
+    if erasure.refusal_ground:
+        pairs += [("Ground", erasure.refusal_ground), ("Certificate", erasure.certificate)]
+    parts: list[RenderableType] = [facts(pairs)]
     if erasure.outcomes:
         parts += ["", _outcomes(erasure)]
         parts += sorted({words for outcome in erasure.outcomes if (words := caveat(outcome))})
@@ -109,11 +117,32 @@ def erasure_listing(erasures: Iterable[Erasure]) -> Table:
             erasure.name,
             state_words(erasure),
             sum(outcome.erased_samples for outcome in erasure.outcomes),
-            time_words(erasure.due_time),
+            due_words(erasure),
         )
         for erasure in erasures
     )
     return listing(["Erasure", "State", "Erased", "Due"], rows)
+
+
+def hold_report(hold: Hold) -> Table:
+    """A hold; it does not say on whom."""
+    return facts(
+        [
+            ("Hold", hold.name),
+            ("Reason", hold.reason),
+            ("Placed", time_words(hold.place_time)),
+            ("Lifted", time_words(hold.lift_time)),
+        ]
+    )
+
+
+def hold_listing(holds: Iterable[Hold]) -> Table:
+    """Holds, a row each."""
+    rows = (
+        (hold.name, hold.reason, time_words(hold.place_time), time_words(hold.lift_time))
+        for hold in holds
+    )
+    return listing(["Hold", "Reason", "Placed", "Lifted"], rows)
 
 
 def audit_report(answer: AuditModelResponse) -> Table:

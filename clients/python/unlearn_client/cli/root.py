@@ -10,6 +10,7 @@ from unlearn_client.cli.certificates import certificates
 from unlearn_client.cli.erase import erase
 from unlearn_client.cli.erasures import erasures
 from unlearn_client.cli.failures import BAD_INPUT, exit_code, report
+from unlearn_client.cli.holds import holds
 from unlearn_client.cli.models import models
 from unlearn_client.cli.monitor import monitor
 from unlearn_client.cli.predict import predict
@@ -92,7 +93,7 @@ def main(ctx: click.Context, address: str, timeout: float, as_json: bool) -> Non
 
 
 for command in (
-    *(models, samples, release, predict, erase, erasures),
+    *(models, samples, release, predict, erase, erasures, holds),
     *(audit, certificates, verify, write_report, monitor, witness),
 ):
     main.add_command(command)

@@ -1,11 +1,12 @@
 """Numbers as people say them. Every bound is rounded up, so that it stays one."""
 
+from datetime import UTC, datetime
 from decimal import ROUND_CEILING, Context, Decimal
 from math import isinf
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from unlearn.v1.erasure_pb2 import Erasure, InformationBound, Outcome
+from unlearn.v1.erasure_pb2 import Erasure, Extension, InformationBound, Outcome
 
 COIN_TOSS = 0.5
 
@@ -39,6 +40,21 @@ def state_words(erasure: Erasure) -> str:
     """The state of an erasure and, where there is one, its reason."""
     name = Erasure.State.Name(erasure.state)
     return f"{name} ({erasure.state_reason})" if erasure.state_reason else name
+
+
+def due_words(erasure: Erasure) -> str:
+    """When an erasure is due, and whether that has passed or was not kept."""
+    due = erasure.due_time.ToDatetime()
+    ended = erasure.HasField("complete_time")
+    until = erasure.complete_time.ToDatetime() if ended else datetime.now(UTC).replace(tzinfo=None)
+    late = "" if until <= due else ", LATE" if ended else ", OVERDUE"
+    return time_words(erasure.due_time) + late
+
+
+def extension_words(extension: Extension) -> str:
+    """When and why a due time was moved, and from where."""
+    when, first = time_words(extension.extend_time), time_words(extension.first_due_time)
+    return f"{when}, from {first} ({extension.reason})"
 
 
 def _percent_up(share: float) -> str:

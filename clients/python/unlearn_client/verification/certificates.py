@@ -12,8 +12,9 @@ from unlearn_client.verification.merkle import leaf_hash
 from unlearn_client.verification.notes import Checkpoint
 from unlearn_client.verification.openings import Opening
 from unlearn_client.verification.proofs import Proof
-from unlearn_client.verification.statements import Statement, minute, read_statement
+from unlearn_client.verification.statements import Statement, read_statement
 from unlearn_client.verification.tiles import Log
+from unlearn_client.verification.wording import minute
 
 
 @dataclass(frozen=True)
