@@ -4,7 +4,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -39,6 +38,7 @@ from unlearn_server.eraser import Eraser
 from unlearn_server.errors import StartupError
 from unlearn_server.evidence import Evidence
 from unlearn_server.exposition import expose
+from unlearn_server.failpoints import Failpoint, reach
 from unlearn_server.holding import Holding
 from unlearn_server.ingest import Ingest
 from unlearn_server.intake import Intake
@@ -47,6 +47,7 @@ from unlearn_server.keys import KeyRing
 from unlearn_server.ledger import erasures, log, models, releases, samples
 from unlearn_server.ledger.database import Database, url_of
 from unlearn_server.metrics import LedgerSnapshot, Metrics
+from unlearn_server.overload import Workers
 from unlearn_server.prediction import Predictor
 from unlearn_server.publishing import Publisher
 from unlearn_server.releasing import Releaser
@@ -60,10 +61,15 @@ from unlearn_server.witnessing import Witnessing, witnesses_of
 from unlearn_server.workspace import Workspaces
 
 WORKERS = LARGEST_WATCH + 16
+WAITING = 8 * WORKERS
+"""Requests that may wait for a worker; the next are told to come again."""
 DRAIN_SECONDS = 30.0
 
 _SWITCH_SECONDS = 0.0005
 """How long a thread that computes may keep Python from one that answers; by default 5 ms."""
+
+_LARGEST_CROWD = 4096
+"""Requests in all, those that are being refused included."""
 
 _SERVICES = [
     *model_pb2.DESCRIPTOR.services_by_name.values(),
@@ -143,10 +149,13 @@ def running(options: Options, lost: Callable[[], None] = lambda: None) -> Iterat
         os.environ.setdefault("OMP_NUM_THREADS", str(threads))
         sys.setswitchinterval(_SWITCH_SECONDS)
         database = Database.open(url_of(options.data_dir, options.database), alone=lost)
+        reach(Failpoint.START_DATABASE)
         stack.callback(database.close)
         # New keys beside an old database would open none of its samples.
         keys = KeyRing.open(options.data_dir, create=_is_new(database))
+        reach(Failpoint.START_KEYS)
         certifier = _certifier(database, options)
+        reach(Failpoint.START_LOG)
         metrics = Metrics(lambda: _snapshot(database))
         to_erase, changes = Announcements(), Announcements()
         draining = Event()
@@ -228,14 +237,21 @@ def running(options: Options, lost: Callable[[], None] = lambda: None) -> Iterat
 
 
 def _grpc_server(metrics: Metrics) -> grpc.Server:
+    workers = Workers(WORKERS, WAITING)
     return grpc.server(
-        ThreadPoolExecutor(WORKERS, thread_name_prefix="request"),
-        interceptors=[RequestInterceptor(metrics)],
+        workers,
+        interceptors=[RequestInterceptor(metrics, workers)],
+        maximum_concurrent_rpcs=_LARGEST_CROWD,  # beyond it grpc itself refuses
         options=[
             # Beyond this grpc itself refuses, without an ErrorInfo.
             ("grpc.max_receive_message_length", 4 * LARGEST_MESSAGE),
             ("grpc.max_send_message_length", -1),
             ("grpc.so_reuseport", 0),  # a second server must not share the port silently
+            # Of one caller the rest waits at the caller; of many, grpc would drop some after
+            # 1,000, as if they had been cancelled, and say nothing.
+            ("grpc.max_concurrent_streams", 128),
+            ("grpc.server.max_pending_requests", _LARGEST_CROWD),
+            ("grpc.server.max_pending_requests_hard_limit", 2 * _LARGEST_CROWD),
         ],
     )
 
@@ -271,6 +287,7 @@ def _certifier(database: Database, options: Options) -> Certifier:
     rotation.finish(database, path)
     with database.write() as conn:
         certifier = Certifier(signing.open_key(path, create=not log.has_begun(conn)))
+        reach(Failpoint.START_SIGNING_KEY)
         certifier.open(conn, options.log_origin)
     return certifier
 

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from unlearn_server import statements
 from unlearn_server.errors import StartupError
+from unlearn_server.failpoints import Failpoint, reach
 from unlearn_server.ledger import log
 from unlearn_server.ledger.log import Head, Leaf, LoggedKey
 from unlearn_server.log import envelopes, merkle, notes
@@ -91,7 +92,10 @@ class Certifier:
             leaves.append(leaf)
             nodes += complete
         signer = Ed25519NoteSigner(head.origin, checkpoint_key)
-        log.append(conn, leaves, nodes, tree, notes.checkpoint(tree.size, tree.root, signer))
+        note = notes.checkpoint(tree.size, tree.root, signer)
+        reach(Failpoint.CERTIFY_SIGNED)
+        log.append(conn, leaves, nodes, tree, note)
+        reach(Failpoint.CERTIFY_APPENDED)
         return [leaf.index for leaf in leaves]
 
     def _leaf(self, index: int, statement: dict[str, Any]) -> Leaf:

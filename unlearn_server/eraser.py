@@ -31,6 +31,7 @@ from unlearn_server.announcements import Announcements
 from unlearn_server.certifying import Certifier
 from unlearn_server.domain import Erasure, ErasureState, Model, Outcome
 from unlearn_server.errors import Reason, ServerError, ServiceError
+from unlearn_server.failpoints import Failpoint, reach
 from unlearn_server.keys import KeyRing
 from unlearn_server.ledger import erasures, models, outcomes, releases, samples
 from unlearn_server.ledger.database import Database
@@ -201,26 +202,35 @@ class Eraser:
             culprits = removal.find(conn, batch)
             if culprits:
                 return culprits  # nothing has changed
+            reach(Failpoint.ERASE_FOUND)
             removal.subtract(conn, state)
+            reach(Failpoint.ERASE_SUBTRACTED)
             release = None if removal.changes_anything else releases.serving(conn, model.key)
         releases_anew = model.release is not None and removal.changes_anything
         prepared, leakage = None, NO_LEAKAGE
         if releases_anew:
             watch = self._watch(model.model_id, batch) if self._tangent else None
             prepared, leakage = releasing.prepare(state, self._metrics, watch)
+            reach(Failpoint.ERASE_SOLVED)
         version = model.version
-        with self._database.write() as conn:
-            now, batch = datetime.now(UTC), erasures.with_deadlines(conn, batch)
-            if removal.changes_anything:
-                version = models.bump(conn, model.key)
-                removal.delete(conn)
-            if prepared:
-                release = releasing.insert(conn, model, prepared)
-            cases = concluding.cases(model, batch, removal, release, state.n, leakage, now)
-            _add_outcomes(conn, self._certified(conn, cases), now)
-            served = Served.of(model, release)  # whatever can fail comes before the commit
-        workspace.keep_state(state, version)
-        workspace.publish(served)
+        with workspace.changing_release():
+            with self._database.write() as conn:
+                now, batch = datetime.now(UTC), erasures.with_deadlines(conn, batch)
+                if removal.changes_anything:
+                    version = models.bump(conn, model.key)
+                    removal.delete(conn)
+                    reach(Failpoint.ERASE_DELETED)
+                if prepared:
+                    release = releasing.insert(conn, model, prepared)
+                    reach(Failpoint.ERASE_RELEASED)
+                cases = concluding.cases(model, batch, removal, release, state.n, leakage, now)
+                _add_outcomes(conn, self._certified(conn, cases), now)
+                served = Served.of(model, release)  # whatever can fail comes before the commit
+                reach(Failpoint.ERASE_STORED)
+            reach(Failpoint.ERASE_COMMITTED)
+            workspace.keep_state(state, version)
+            workspace.publish(served)
+        reach(Failpoint.ERASE_SERVED)
         self._record(served, batch, removal, now)
         return []
 

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from unlearn_server import rows
 from unlearn_server.domain import Model, Retention
 from unlearn_server.errors import Reason, ServiceError
+from unlearn_server.failpoints import Failpoint, reach
 from unlearn_server.keys import KeyRing
 from unlearn_server.ledger import holds, models, samples
 from unlearn_server.ledger.database import Database
@@ -132,6 +133,8 @@ class Ingest:
                 # What would erase one of these may not, if it is about somebody on hold.
                 if holds.last_for(conn, {row.subject_hash for row in sealed if row.subject_hash}):
                     holds.suspend(conn)
+                reach(Failpoint.INGEST_STORED)
+            reach(Failpoint.INGEST_COMMITTED)
             workspace.drop_state()  # kept again only once it has the rows that are committed
             state.add(psi, labels, is_core)
             workspace.keep_state(state, version)

@@ -16,6 +16,7 @@ from unlearn_server.domain import (
     Selection,
 )
 from unlearn_server.errors import Reason, ServiceError
+from unlearn_server.failpoints import Failpoint, reach
 from unlearn_server.ledger import erasures, holds, models, samples
 from unlearn_server.ledger.database import Database
 from unlearn_server.together import Together
@@ -104,6 +105,8 @@ class Intake:
             known, refusals = _judge(conn, requests)
             new = [each for each in known.values() if not each.key]
             known |= erasures.insert(conn, holds.mark(conn, new))
+            reach(Failpoint.ACCEPT_STORED)
+        reach(Failpoint.ACCEPT_COMMITTED)
         self._to_erase.ring()
         return [
             refusal or known[request.request_id]
@@ -124,6 +127,8 @@ class Intake:
             erasure = erasures.get(conn, request_id)
             if not moved and erasure.state is not to:
                 raise erasures.wrong_state(erasure, allowed_from)
+            reach(Failpoint.MOVE_STORED)
+        reach(Failpoint.MOVE_COMMITTED)
         self._changes.ring()
         return erasure
 

@@ -26,6 +26,7 @@ from sqlalchemy.exc import OperationalError
 
 from unlearn_server.errors import Reason, ServiceError, from_mathematics
 from unlearn_server.metrics import Metrics
+from unlearn_server.overload import Workers
 from unlearning.errors import UnlearningError
 
 DOMAIN = "unlearn.v1"
@@ -40,6 +41,7 @@ _REQUEST_ID = re.compile(r"[0-9A-Fa-f-]{8,64}")
 
 _UNKNOWN_METHOD = "unknown"
 _POSTGRESQL_DISK_FULL = "53100"
+_HEALTH = "/grpc.health.v1.Health/"
 
 _log = structlog.get_logger(__name__)
 
@@ -51,8 +53,9 @@ Behavior = Callable[[Any, grpc.ServicerContext], Any]
 class RequestInterceptor(grpc.ServerInterceptor):
     """Wraps handlers of all four kinds, and those of methods that do not exist."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, workers: Workers) -> None:
         self._metrics = metrics
+        self._workers = workers
 
     def intercept_service(
         self,
@@ -67,6 +70,10 @@ class RequestInterceptor(grpc.ServerInterceptor):
             handler, method = grpc.stream_stream_rpc_method_handler(_unknown), _UNKNOWN_METHOD
         request_id = _request_id(handler_call_details)
         behavior, build = _parts(handler)
+        # A busy server is not a sick one: who asks for its health waits for the answer.
+        is_refused = self._workers.is_full and not method.startswith(_HEALTH)
+        if is_refused:
+            behavior = self._refuse
 
         check = _check_each if handler.request_streaming else _check_size
 
@@ -78,12 +85,18 @@ class RequestInterceptor(grpc.ServerInterceptor):
             with self._request(method, request_id, context):
                 yield from behavior(check(request), context)
 
+        answer = stream if handler.response_streaming else unary
+        if is_refused:
+            answer.experimental_thread_pool = self._workers.refusing  # type: ignore[attr-defined]
         wrapped: Handler = build(
-            stream if handler.response_streaming else unary,
+            answer,
             handler.request_deserializer,
             handler.response_serializer,
         )
         return wrapped
+
+    def _refuse(self, _request: object, _context: grpc.ServicerContext) -> Any:
+        raise self._workers.refusal()
 
     @contextmanager
     def _request(

@@ -22,6 +22,7 @@ from sqlalchemy import Connection
 
 from unlearn_server.announcements import Announcements
 from unlearn_server.errors import StartupError
+from unlearn_server.failpoints import Failpoint, reach
 from unlearn_server.ledger import log
 from unlearn_server.ledger.database import Database
 from unlearn_server.ledger.log import Head, LoggedKey
@@ -117,15 +118,18 @@ class Publisher:
         checkpoint = cosigned(head)
         if checkpoint != self._checkpoint:
             _write(self._directory / CHECKPOINT, checkpoint.encode())
+            reach(Failpoint.PUBLISH_CHECKPOINT)
             self._checkpoint = checkpoint
 
     def _write_tiles(self, conn: Connection, head: Head) -> None:
+        reach(Failpoint.PUBLISH_BEGUN)
         for path, content in files(conn, head, self._published or 0):
             file = self._directory / path
             if self._published is not None or not file.exists():
                 _write(file, content())
                 shutil.rmtree(file.with_name(f"{file.name}.p"), ignore_errors=True)
         _write(self._directory / KEYS, keys_json(conn, head))
+        reach(Failpoint.PUBLISH_TILES)
 
     def _run(self) -> None:
         background.give_way()
@@ -180,4 +184,6 @@ def _write(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+    reach(Failpoint.PUBLISH_WRITTEN)
     os.replace(unfinished, path)
+    reach(Failpoint.PUBLISH_REPLACED)

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from unlearn_server.announcements import Announcements
 from unlearn_server.domain import Model, Release
 from unlearn_server.errors import Reason, ServiceError
+from unlearn_server.failpoints import Failpoint, reach
 from unlearn_server.keys import KeyRing
 from unlearn_server.ledger import models, releases
 from unlearn_server.ledger.database import Database
@@ -113,13 +114,17 @@ class Releaser:
         with self._database.read() as conn:
             state = workspace.state(conn, model, self._keys)
         prepared, _ = prepare(state, self._metrics, watch)
+        reach(Failpoint.RELEASE_SOLVED)
         workspace.drop_state()  # it remembers this release, and is kept again once that is stored
-        with self._database.write() as conn:
-            version = models.bump(conn, model.key)
-            release = insert(conn, model, prepared, request_id)
-            served = Served.of(model, release)  # whatever can fail comes before the commit
-        workspace.keep_state(state, version)
-        workspace.publish(served)
+        with workspace.changing_release():
+            with self._database.write() as conn:
+                version = models.bump(conn, model.key)
+                release = insert(conn, model, prepared, request_id)
+                served = Served.of(model, release)  # whatever can fail comes before the commit
+                reach(Failpoint.RELEASE_STORED)
+            reach(Failpoint.RELEASE_COMMITTED)
+            workspace.keep_state(state, version)
+            workspace.publish(served)
         return release
 
 

@@ -23,7 +23,7 @@ class Software:
 
 @cache
 def running() -> Software:
-    """The version of the distribution, and the digest of its packages' Python files.
+    """The version of the distribution, and the digest of its packages' files.
 
     The digest is SHA-256 over a line for each file in order of their names: the SHA-256 of its
     bytes in hex, two spaces, and its path from the package's parent. ``sha256sum`` prints it so.
@@ -36,6 +36,10 @@ def running() -> Software:
 
 
 def _files() -> list[tuple[Path, Path]]:
-    """Each Python file of the packages, after the folder that its path is told from."""
-    packages = (*unlearning.__path__, *unlearn.__path__, *unlearn_server.__path__)
-    return [(Path(each).parent, path) for each in packages for path in Path(each).rglob("*.py")]
+    """Each file of the packages that Python did not make, after the folder it is told from."""
+    return [
+        (Path(package).parent, path)
+        for package in (*unlearning.__path__, *unlearn.__path__, *unlearn_server.__path__)
+        for path in Path(package).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    ]

@@ -4,7 +4,8 @@ The exact state can be recomputed from the rows at any time, bit for bit. So it 
 never repaired: after any doubt it is dropped, and rebuilt when next needed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
 
@@ -57,6 +58,7 @@ class Workspace:
         self._empty = empty
         self._publishing = Lock()
         self._served: Served | None = None
+        self._turns = 0  # odd while a release takes another's place
         self._state: ForgettingModel | None = None
         self._version = 0
 
@@ -93,11 +95,26 @@ class Workspace:
         """Forgets a state that may not be the database's."""
         self._state = None
 
-    def publish(self, served: Served) -> None:
-        """Serves a release from now on, unless a later one is served already."""
+    @contextmanager
+    def changing_release(self) -> Iterator[None]:
+        """Around the commit of a release and ``publish``.
+
+        Between the two whoever asks may know that it is there, so nothing older may answer:
+        predictions look into the database meanwhile.
+        """
         with self._publishing:
-            if self._served is None or served.release >= self._served.release:
-                self._served = served
+            self._served = None
+            self._turns += 1
+        try:
+            yield
+        finally:
+            with self._publishing:
+                self._turns += 1
+
+    def publish(self, served: Served) -> None:
+        """Serves a release from now on; call it inside ``changing_release``."""
+        with self._publishing:
+            self._served = served
 
     def served(self, database: Database, model_id: str) -> Served:
         """The release to predict with; never waits for an erasure.
@@ -105,12 +122,15 @@ class Workspace:
         Raises:
             ServiceError: MODEL_NOT_FOUND.
         """
-        if self._served is None:
+        turn, served = self._turns, self._served
+        if served is None:
             with database.read() as conn:
                 model = models.get(conn, model_id)
-                self.publish(Served.of(model, releases.serving(conn, model.key)))
-        assert self._served is not None  # noqa: S101 # published above
-        return self._served
+                served = Served.of(model, releases.serving(conn, model.key))
+            with self._publishing:
+                if turn == self._turns and turn % 2 == 0:
+                    self._served = served
+        return served
 
 
 class Workspaces:

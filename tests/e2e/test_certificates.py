@@ -32,7 +32,6 @@ from tests.foreign import verifiers
 from unlearn.v1.audit_pb2 import (
     GetCertificateRequest,
     GetConsistencyProofRequest,
-    GetReportRequest,
     ListCertificatesRequest,
 )
 from unlearn.v1.erasure_pb2 import CreateErasureRequest, Erasure, WatchErasureRequest
@@ -422,11 +421,6 @@ def test_listings_that_make_no_sense(server: Any, refusal: Any, filters: dict[st
     request = ListCertificatesRequest(**filters)
     refused = refusal(server.audits.ListCertificates, request)
     assert refused.code is grpc.StatusCode.INVALID_ARGUMENT
-
-
-def test_reports_are_not_there_yet(server: Any, refusal: Any) -> None:
-    refused = refusal(server.audits.GetReport, GetReportRequest())
-    assert refused.code is grpc.StatusCode.UNIMPLEMENTED
 
 
 def test_foreign_verifiers_accept_certificates_and_the_published_log(

@@ -3,7 +3,7 @@
 import errno
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import TypeVar
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from unlearn.v1 import model_pb2, model_pb2_grpc
 from unlearn_server.errors import Reason, ServiceError
 from unlearn_server.interceptor import RequestInterceptor
 from unlearn_server.metrics import LedgerSnapshot, Metrics
+from unlearn_server.overload import Workers
 from unlearning.errors import CapacityError, InvalidInputError
 
 PERSON = "ada@example.org"
@@ -32,6 +33,9 @@ def _abort(context: grpc.ServicerContext) -> None:
 def _raise(error: Exception) -> None:
     raise error
 
+
+THREADS, WAITING = 4, 3
+_held = Event()
 
 ACTIONS: dict[bytes, Callable[[grpc.ServicerContext], None]] = {
     b"fine": lambda _: None,
@@ -53,6 +57,7 @@ ACTIONS: dict[bytes, Callable[[grpc.ServicerContext], None]] = {
     b"unwritten": lambda _: _raise(NotImplementedError()),
     b"set_code": lambda context: context.set_code(grpc.StatusCode.OUT_OF_RANGE),
     b"slow": lambda _: time.sleep(0.2),
+    b"held": lambda _: _held.wait(),
 }
 
 
@@ -76,8 +81,9 @@ class Rig:
 
     def __init__(self) -> None:
         self.metrics = Metrics(lambda: LedgerSnapshot({}, None, {}, {}))
+        self.workers = Workers(THREADS, WAITING)
         self.server = grpc.server(
-            ThreadPoolExecutor(4), interceptors=[RequestInterceptor(self.metrics)]
+            self.workers, interceptors=[RequestInterceptor(self.metrics, self.workers)]
         )
         handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
             kind: getattr(grpc, f"{kind}_rpc_method_handler")(
@@ -319,3 +325,50 @@ def test_reasons_of_one_code_stay_apart() -> None:
     assert len({reason.name for reason in Reason}) == len(Reason.__members__)
     assert Reason.MODEL_NOT_FOUND is not Reason.ERASURE_NOT_FOUND
     assert {reason.code for reason in Reason} <= set(grpc.StatusCode) - {grpc.StatusCode.OK}
+
+
+@pytest.fixture
+def crowd(rig: Rig) -> Iterator[list[grpc.Future]]:
+    """As many requests as are admitted at a time, which stay until ``_held`` is set."""
+    _held.clear()
+    held = [
+        rig.channel.unary_unary("/rig/unary_unary").future(b"held")
+        for _ in range(THREADS + WAITING)
+    ]
+    while not rig.workers.is_full:
+        time.sleep(0.01)
+    yield held
+    _held.set()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_request_too_many_is_told_at_once_when_to_come_again(
+    rig: Rig, crowd: list[grpc.Future], kind: str
+) -> None:
+    call = rig.fail(kind, b"fine")
+    assert call.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert reason(call) == "OVERLOADED"
+    (retry,) = details(call, RetryInfo)
+    assert retry.retry_delay.ToNanoseconds() > 0
+    assert not any(each.done() for each in crowd)  # none of them had to end for it
+    assert rig.count(f"/rig/{kind}", "RESOURCE_EXHAUSTED") == 1
+
+
+def test_those_admitted_are_all_answered_and_then_there_is_room(
+    rig: Rig, crowd: list[grpc.Future]
+) -> None:
+    rig.fail("unary_unary", b"fine")
+    _held.set()
+    assert [each.result(10) for each in crowd] == [b"ok"] * (THREADS + WAITING)
+    while rig.workers.is_full:
+        time.sleep(0.01)
+    assert rig.call("unary_unary", b"fine") == [b"ok"]
+
+
+def test_who_gives_up_while_waiting_leaves_room(rig: Rig, crowd: list[grpc.Future]) -> None:
+    for each in crowd:
+        each.cancel()
+    _held.set()
+    while rig.workers.is_full:
+        time.sleep(0.01)
+    assert rig.call("unary_unary", b"fine") == [b"ok"]

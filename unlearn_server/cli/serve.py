@@ -1,9 +1,11 @@
 """``unlearn-server serve``: the service itself."""
 
+import os
 from pathlib import Path
 
 import click
 
+from unlearn_server import failpoints
 from unlearn_server.app import Options
 from unlearn_server.app import serve as run
 from unlearn_server.cli import options
@@ -78,6 +80,7 @@ def serve(
     """
     configure_logs()
     with told(_CANNOT_START):
+        failpoints.arm(os.environ)
         run(
             Options(
                 data_dir,

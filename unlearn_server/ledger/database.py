@@ -33,9 +33,10 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, OperationalError
 
 from unlearn_server.errors import StartupError
+from unlearn_server.failpoints import Failpoint, reach
 from unlearn_server.ledger import postgresql, sqlite
 from unlearn_server.ledger.tenure import Tenure
 
@@ -97,7 +98,7 @@ class Database:
                 _migrate(connection)
         except DatabaseError as error:
             database.close()
-            raise StartupError(f"the database: {database._trouble}") from error
+            raise StartupError(f"the database: {database._trouble(error)}") from error
         except BaseException:
             database.close()
             raise
@@ -142,14 +143,18 @@ class Database:
             Whether it is empty now; an open reader can prevent it, so try again then. Always
             for PostgreSQL, where there is nothing to do.
         """
+        reach(Failpoint.SHRED_BEGUN)
         if not self._is_sqlite:
             return True
         with self._turn, closing(self._engine.raw_connection()) as connection:
-            return sqlite.checkpoint(connection)
+            is_empty = sqlite.checkpoint(connection)
+        reach(Failpoint.SHRED_DONE)
+        return is_empty
 
-    @property
-    def _trouble(self) -> str:
+    def _trouble(self, error: DatabaseError) -> str:
         # Not in the driver's words: of a URL that has a slip in it they may quote the password.
+        if self._is_sqlite and isinstance(error, OperationalError):
+            return "cannot be read or written now; see that its disk is well and has room"
         if self._is_sqlite:
             return "cannot be opened as one of this server's; restore it from a backup"
         return "cannot be used; see that --database is right and what PostgreSQL's own log says"

@@ -165,6 +165,13 @@ def test_the_page_and_the_pdf_say_the_same_as_the_json(read):
         assert each["erasure"].removeprefix("erasures/") in "".join(pdf)
 
 
+@pytest.mark.parametrize("count", [1, 40, 41, 80, 81, 81 + 46, 300])
+def test_no_row_is_lost_between_the_columns_and_pages_of_the_pdf(read, count):
+    pdf = words_of(as_pdf.render(read([Request(0, closed=1, erased=(1,))] * count)))
+    rows = [word for word in pdf if word.count("-") == 4]
+    assert sorted(rows) == sorted(request_id(key) for key in range(1, count + 1))
+
+
 def test_the_page_fetches_nothing_and_runs_nothing(read):
     page = Page(as_html.render(read(LEDGER)))
     assert page.tags.isdisjoint({"script", "link", "img", "iframe", "object", "form"})

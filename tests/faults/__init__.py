@@ -1,0 +1,1 @@
+"""Attacks on a real server, and a checker outside it that counts what it did."""

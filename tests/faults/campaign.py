@@ -1,0 +1,97 @@
+"""A load, one fault after another, and the checks at the end."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from time import monotonic
+
+from tests.faults.callers import Caller
+from tests.faults.checker import Checked, Checker
+from tests.faults.faults import Fault
+from tests.faults.load import load
+from tests.faults.servers import Servers
+from tests.faults.told import Told
+
+CLIENTS = 4
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What one campaign did and found.
+
+    Attributes:
+        faults: how many there were of each kind.
+        starts: of the server.
+        calls: answered.
+        retries: calls made again, their answers lost.
+        predictions: among the calls.
+        checked: the checker's comparison.
+        fsck: its findings; empty if all is sound.
+        seconds: all of it.
+    """
+
+    faults: int
+    starts: int
+    calls: int
+    retries: int
+    predictions: int
+    refused: int
+    checked: Checked
+    fsck: str
+    seconds: float
+
+    @property
+    def mismatches(self) -> list[str]:
+        return [*self.checked.mismatches, *filter(None, [self.fsck])]
+
+
+def campaign(
+    directory: Path,
+    faults: Sequence[Fault],
+    *,
+    before_anything: Sequence[Fault] = (),
+    seed: int,
+    clients: int = CLIENTS,
+    options: Sequence[str] = (),
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> Summary:
+    """Puts a new server through faults under load, lets it finish, and checks it.
+
+    Args:
+        directory: where its data directory will be.
+        faults: in this order.
+        before_anything: faults before there is a model, when nobody asks for anything.
+        seed: of what the clients do; not of what the machine makes of it.
+        clients: how many at a time.
+        options: what to tell ``serve`` besides.
+        progress: told how many faults are over, of how many.
+    """
+    started, servers, told = monotonic(), Servers(directory, options), Told()
+    log = servers.data_dir / "log"
+    try:
+        for fault in before_anything:
+            fault(servers, told)
+        with servers.up():
+            Caller(servers.address, told, Random(seed)).found()
+        stop = load(servers.address, told, log, seed, clients)
+        for done, fault in enumerate(faults):
+            progress(done, len(faults))
+            fault(servers, told)
+        with servers.up():
+            stop()
+            checked = Checker(servers.address, told, log).check()
+        fsck = servers.fsck()
+    finally:
+        servers.close()
+    return Summary(
+        faults=len(before_anything) + len(faults),
+        starts=servers.starts,
+        calls=told.calls,
+        retries=told.retries,
+        predictions=told.predictions,
+        refused=told.refused,
+        checked=checked,
+        fsck=fsck,
+        seconds=monotonic() - started,
+    )

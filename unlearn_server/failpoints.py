@@ -1,0 +1,140 @@
+"""Named places where a test may kill the server, hold it up or make it fail.
+
+UNLEARN_FAILPOINTS arms them: ``NAME=ACTION[@COUNT]``, several with commas between. An action is
+``kill`` (SIGKILL to itself, as a power cut), ``raise`` or ``sleep:SECONDS``. With a count it
+happens when the place is reached for that time, without one whenever it is. One that is not
+armed costs a look at an empty dictionary.
+
+    UNLEARN_FAILPOINTS=erase.stored=kill@3,publish.tile=sleep:0.1 unlearn-server serve
+"""
+
+import os
+import signal
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from functools import partial
+from threading import Lock
+from time import sleep
+
+import structlog
+
+from unlearn_server.errors import ServerError, StartupError
+
+ENVIRONMENT = "UNLEARN_FAILPOINTS"
+
+
+class Failpoint(StrEnum):
+    """Every place, in the order in which a request comes by.
+
+    "Stored" is inside the transaction, its last statement done; "committed" is after it.
+    """
+
+    START_DATABASE = "start.database"  # the tables are there
+    START_KEYS = "start.keys"  # and the key files
+    START_SIGNING_KEY = "start.signing-key"  # and the signing key, which no log knows yet
+    START_LOG = "start.log"  # the log has begun
+
+    INGEST_STORED = "ingest.stored"
+    INGEST_COMMITTED = "ingest.committed"  # not yet in the model's statistics
+    RELEASE_SOLVED = "release.solved"
+    RELEASE_STORED = "release.stored"
+    RELEASE_COMMITTED = "release.committed"  # not yet served
+
+    ACCEPT_STORED = "accept.stored"
+    ACCEPT_COMMITTED = "accept.committed"  # neither the eraser nor the caller knows
+    MOVE_STORED = "move.stored"  # of a request that is withdrawn or tried again
+    MOVE_COMMITTED = "move.committed"
+
+    ERASE_FOUND = "erase.found"  # rows are opened
+    ERASE_SUBTRACTED = "erase.subtracted"  # from the statistics, which are in memory
+    ERASE_SOLVED = "erase.solved"
+    ERASE_DELETED = "erase.deleted"  # rows and their keys, in the transaction
+    ERASE_RELEASED = "erase.released"  # the new release is in, the old one's weights are out
+    CERTIFY_SIGNED = "certify.signed"  # certificates and checkpoint
+    CERTIFY_APPENDED = "certify.appended"  # to the log, in the same transaction
+    ERASE_STORED = "erase.stored"  # outcomes too
+    ERASE_COMMITTED = "erase.committed"  # not yet served
+    ERASE_SERVED = "erase.served"  # nobody is told yet
+
+    PUBLISH_BEGUN = "publish.begun"
+    PUBLISH_WRITTEN = "publish.written"  # a file is on disk under another name
+    PUBLISH_REPLACED = "publish.replaced"  # and has the place of the old one
+    PUBLISH_TILES = "publish.tiles"  # all files but the checkpoint
+    PUBLISH_CHECKPOINT = "publish.checkpoint"
+
+    SHRED_BEGUN = "shred.begun"  # erased pages are still in the write-ahead log
+    SHRED_DONE = "shred.done"
+
+
+class FailpointError(ServerError):
+    """Raised where a failpoint says so."""
+
+
+_log = structlog.get_logger(__name__)
+_armed: dict[Failpoint, "_Armed"] = {}
+
+
+class _Armed:
+    """What happens at a place, and when; ``at`` 0 is each time."""
+
+    def __init__(self, action: Callable[[], None], at: int) -> None:
+        self._action = action
+        self._at = at
+        self._reached = 0
+        self._lock = Lock()
+
+    def reached(self, point: Failpoint) -> None:
+        with self._lock:
+            self._reached += 1
+            count = self._reached
+        if self._at in {0, count}:
+            _log.warning("failpoint", point=point.value, count=count)
+            self._action()
+
+
+def reach(point: Failpoint) -> None:
+    """Does what the place is armed with; nothing, as a rule."""
+    if _armed and point in _armed:
+        _armed[point].reached(point)
+
+
+def arm(environment: Mapping[str, str]) -> None:
+    """Arms what the environment says, in place of what was armed.
+
+    Raises:
+        StartupError: if that cannot be read.
+    """
+    _armed.clear()
+    for each in filter(None, environment.get(ENVIRONMENT, "").split(",")):
+        try:
+            point, armed = _parse(each)
+        except ValueError as error:
+            message = "cannot be read; write NAME=kill, raise or sleep:SECONDS, then @COUNT or not"
+            raise StartupError(f"{ENVIRONMENT}: {each} {message}") from error
+        _armed[point] = armed
+
+
+def _parse(text: str) -> tuple[Failpoint, _Armed]:
+    name, _, rest = text.partition("=")
+    action, _, count = rest.partition("@")
+    return Failpoint(name), _Armed(_action(action), int(count or 0))
+
+
+def _action(text: str) -> Callable[[], None]:
+    kind, _, seconds = text.partition(":")
+    if kind == "sleep":
+        return partial(sleep, float(seconds))
+    if text in _ACTIONS:
+        return _ACTIONS[text]
+    raise ValueError(text)
+
+
+def _kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _raise() -> None:
+    raise FailpointError("a failpoint was reached")
+
+
+_ACTIONS = {"kill": _kill, "raise": _raise}
