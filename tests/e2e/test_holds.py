@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from tests.e2e.evidence import check_documented
 from unlearn.v1.erasure_pb2 import Erasure
 from unlearn_client import Selection, UnlearnError
 from unlearn_client.cli import main
@@ -77,6 +78,7 @@ def test_a_refusal_is_evidence(server: Any, filled: Any, make_sample: Any, run: 
     assert claims["Refused"] == f"{asked.name} in models/{model}"
     assert claims["Refused at"].endswith("on time")
     assert "Extended" in claims
+    check_documented([report.statement.document])
     assert WHY not in json.dumps(report.statement.document)
     assert server.client.get_model(model).sample_count == 1
     with pytest.raises(UnlearnError) as late:

@@ -43,9 +43,9 @@ EVERYONE = Selection(SelectionKind.ALL_USER_DATA)
 class House:
     """A server in one directory."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, url: str = "") -> None:
         self.keys = KeyRing.open(directory, create=True)
-        self.database = Database.open(f"sqlite:///{directory}/unlearn.db")
+        self.database = Database.open(url or f"sqlite:///{directory}/unlearn.db")
         self.to_erase, changes = Announcements(), Announcements()
         metrics = Metrics(lambda: LedgerSnapshot({}, None, {}, {}))
         workspaces = Workspaces(self.database)

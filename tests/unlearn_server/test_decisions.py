@@ -9,6 +9,7 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 import structlog
 from structlog.testing import capture_logs
 
@@ -17,7 +18,7 @@ from unlearn_client.verification.statements import Statement, read_statement
 from unlearn_server import deadlines, fsck
 from unlearn_server.domain import Erasure, ErasureState
 from unlearn_server.errors import Reason, ServiceError
-from unlearn_server.ledger import erasures
+from unlearn_server.ledger import erasures, schema
 from unlearn_server.log import envelopes
 from unlearn_server.removal import Removal
 
@@ -32,6 +33,11 @@ PENDING, HELD, RUNNING, SUCCEEDED, CANCELLED, NEEDS_OPERATOR, REFUSED = (
 )
 GROUND, WHY = "gdpr-17-3-b", "kept as tax law demands"
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+
+
+@pytest.fixture
+def house(house_on_either: House) -> House:
+    return house_on_either
 
 
 def ago(days: float) -> datetime:
@@ -144,7 +150,7 @@ def test_fsck_finds_a_refusal_that_was_changed(house: House, tmp_path: Any) -> N
         erasures.refuse(conn, refused.key, replace(refused.refusal, ground="x"), WHY, ago(0))
     assert findings(house, tmp_path) == []  # a final state is final
     with house.database.write() as conn:
-        conn.exec_driver_sql("UPDATE erasures SET refusal_ground = 'gdpr-12-5-b'")
+        conn.execute(sa.text("UPDATE erasures SET refusal_ground = 'gdpr-12-5-b'"))
     assert [each.where for each in findings(house, tmp_path)] == ["certificates/0"]
 
 
@@ -263,8 +269,8 @@ def test_an_extended_request_waits_for_its_cohort_until_its_own_last_call(house:
     assert house.now(asked).state is SUCCEEDED
 
 
-def _move_due_time(conn: Any, column: str, time: datetime) -> None:
-    conn.exec_driver_sql(f"UPDATE erasures SET {column} = ?", (int(time.timestamp() * 1e6),))  # noqa: S608
+def _move_due_time(conn: sa.Connection, column: str, time: datetime) -> None:
+    conn.execute(sa.update(schema.erasures).values({column: time}))
 
 
 def test_what_is_late_is_counted_and_warned_of_once(house: House) -> None:
@@ -287,13 +293,16 @@ def test_what_is_late_is_counted_and_warned_of_once(house: House) -> None:
         assert erasures.count_late(conn) == 1
 
 
+_BOBS = schema.samples.c.key == 3
+
+
 def test_one_that_needs_its_operator_delays_nobody_and_has_a_way_back(house: House) -> None:
     house.fill("m", ["ada", "bob", "cyd"])
     poison = house.ask(house.subjects("bob"), receive_time=ago(3))
     others = [house.ask(house.subjects(who)) for who in ("ada", "cyd")]
     with house.database.write() as conn:  # one of bob's rows is damaged
-        [payload] = conn.exec_driver_sql("SELECT payload FROM samples WHERE key = 3").one()
-        conn.exec_driver_sql("UPDATE samples SET payload = x'00' WHERE key = 3")
+        payload = conn.scalar(sa.select(schema.samples.c.payload).where(_BOBS))
+        conn.execute(sa.update(schema.samples).where(_BOBS).values(payload=b"damaged"))
     house.eraser.erase_open()
     assert [house.now(each).state for each in (poison, *others)] == [
         NEEDS_OPERATOR,
@@ -305,7 +314,7 @@ def test_one_that_needs_its_operator_delays_nobody_and_has_a_way_back(house: Hou
     house.eraser.erase_open()
     assert house.now(again).state is SUCCEEDED
     with house.database.write() as conn:
-        conn.exec_driver_sql("UPDATE samples SET payload = ? WHERE key = 3", (payload,))
+        conn.execute(sa.update(schema.samples).where(_BOBS).values(payload=payload))
     assert house.intake.retry(poison.request_id).state is PENDING
     house.eraser.erase_open()
     assert house.now(poison).state is SUCCEEDED

@@ -1,6 +1,5 @@
 """Holds: what they apply to, whatever comes in whatever order."""
 
-import sqlite3
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,6 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,6 +26,11 @@ PENDING, HELD, RUNNING, SUCCEEDED, CANCELLED, NEEDS_OPERATOR = (
     ErasureState.NEEDS_OPERATOR,
 )
 WHY = "a lawsuit"
+
+
+@pytest.fixture
+def house(house_on_either: House) -> House:
+    return house_on_either
 
 
 def hold(house: House, who: str) -> str:
@@ -126,10 +131,10 @@ def test_every_hold_must_be_lifted_and_each_may_be_twice(house: House) -> None:
     assert caught.value.reason is Reason.HOLD_NOT_FOUND
 
 
-def test_whom_a_hold_was_on_is_forgotten_when_it_is_lifted(house: House, tmp_path: Path) -> None:
+def test_whom_a_hold_was_on_is_forgotten_when_it_is_lifted(house: House) -> None:
     def kept() -> list[Any]:
-        with sqlite3.connect(tmp_path / "unlearn.db") as database:
-            return [row[0] for row in database.execute("SELECT subject_hash FROM holds")]
+        with house.database.read() as conn:
+            return list(conn.scalars(sa.text("SELECT subject_hash FROM holds")))
 
     placed = hold(house, "ada")
     assert kept() == [house.keys.hash_subject("ada")]
