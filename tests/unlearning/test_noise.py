@@ -80,7 +80,7 @@ def test_the_operating_system_is_asked_and_numpys_generator_is_not() -> None:
         drawn.append((standard_normal(5), perturb(np.zeros(5), 1.0)))
         assert (np.random.get_state()[1] == before).all()
     for one, other in zip(*drawn, strict=True):
-        assert not np.isin(one, other).any()
+        assert (one != other).any()  # single ones may be equal: releases are on a grid
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
