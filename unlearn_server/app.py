@@ -61,7 +61,7 @@ from unlearn_server.witnessing import Witnessing, witnesses_of
 from unlearn_server.workspace import Workspaces
 
 WORKERS = LARGEST_WATCH + 16
-WAITING = 8 * WORKERS
+WAITING = 32 * WORKERS
 """Requests that may wait for a worker; the next are told to come again."""
 DRAIN_SECONDS = 30.0
 
