@@ -93,8 +93,10 @@ class House:
         if release:
             self.release(model_id)
 
-    def add(self, model_id: str, *names: tuple[str, str]) -> None:
-        """Adds samples; those of nobody are CORE."""
+    def add(
+        self, model_id: str, *names: tuple[str, str], retention: Retention | None = None
+    ) -> None:
+        """Adds samples; those of nobody are CORE, unless it is said."""
         self._ingest.add(
             model_id,
             [
@@ -103,7 +105,7 @@ class House:
                     subject_id=subject_id,
                     content=self._random.normal(size=WIDTH).astype(np.float32),
                     label=0,
-                    retention=Retention.USER if subject_id else Retention.CORE,
+                    retention=retention or (Retention.USER if subject_id else Retention.CORE),
                     canonical=sample_id.encode(),
                 )
                 for sample_id, subject_id in names

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unlearn_server.house import EVERYONE, House, counts, request
-from unlearn_server.domain import Erasure, ErasureState, SelectionKind
+from unlearn_server.domain import Erasure, ErasureState, Retention, SelectionKind
 from unlearn_server.errors import Reason, ServiceError
 from unlearn_server.ledger import erasures, holds
 from unlearn_server.removal import Removal
@@ -101,10 +101,11 @@ def test_samples_added_later_about_a_subject_on_hold_count(
     assert states(house, asked) == [PENDING]
 
 
-def test_core_samples_of_a_subject_are_nobodys_to_hold(house: House) -> None:
-    house.fill("m", ["ada"], core=["base"])
+def test_what_is_never_erased_needs_no_hold(house: House) -> None:
+    house.fill("m", ["bob"])
+    house.add("m", ("base", "ada"), retention=Retention.CORE)
     asked = house.ask(EVERYONE, "m")
-    hold(house, "")
+    hold(house, "ada")
     assert states(house, asked) == [PENDING]
 
 
