@@ -204,3 +204,21 @@ def test_the_command_writes_to_its_output_what_is_asked_for(told):
     refused = CliRunner().invoke(main, [*words, "--out", "report.doc"])
     assert refused.exit_code == 2
     assert "--format" in refused.output
+
+
+def test_a_hold_of_the_period_stands_in_it_with_its_reason(server):
+    hold = server.client.place_hold("somebody", "court case 7 C 12/26")
+    server.client.lift_hold(hold.name)
+    end = datetime.now(UTC)
+    start = end - timedelta(days=1)
+    told = json.loads(server.client.get_report(start, end, "application/json"))
+    [held] = [each for each in told["holds"] if each["name"] == hold.name]
+    assert held["reason"] == "court case 7 C 12/26"
+    assert held["placeTime"] <= held["liftTime"]
+    page = server.client.get_report(start, end, "text/html").decode()
+    assert "court case 7 C 12/26" in page
+    assert "somebody" not in page
+    before = json.loads(
+        server.client.get_report(start - timedelta(days=1), start, "application/json")
+    )
+    assert before["holds"] == []

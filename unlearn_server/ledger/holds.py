@@ -100,6 +100,13 @@ def page(conn: Connection, after_key: int, limit: int) -> list[Hold]:
     return [Hold(*row) for row in conn.execute(query)]
 
 
+def within(conn: Connection, start: datetime, end: datetime) -> list[Hold]:
+    """The holds that lasted at some time from ``start`` until before ``end``, as placed."""
+    lasted = (holds.c.place_time < end) & (_LASTS | (holds.c.lift_time >= start))
+    query = sa.select(*_COLUMNS).where(lasted).order_by(holds.c.key)
+    return [Hold(*row) for row in conn.execute(query)]
+
+
 def last_for(conn: Connection, subjects: Collection[bytes]) -> bool:
     """Whether a hold lasts on one of these subjects."""
     query = _SUBJECTS.where(holds.c.subject_hash.in_(_HASHES)).limit(1)

@@ -5,6 +5,7 @@ from math import isinf
 from typing import Any
 
 from unlearn_server import software, statements
+from unlearn_server.domain import Hold
 from unlearn_server.reports import summary
 from unlearn_server.reports.report import Closed, KeyUse, Open, Report
 from unlearn_server.statements import rfc3339
@@ -43,6 +44,7 @@ def _document(report: Report) -> dict[str, Any]:
         "notCovered": list(statements.NOT_COVERED),
         "closed": [_closed(each) for each in report.closed],
         "open": [_open(each, report) for each in report.open],
+        "holds": [_hold(each) for each in report.holds],
         "log": {
             "origin": report.log.origin,
             "size": report.log.size,
@@ -51,6 +53,15 @@ def _document(report: Report) -> dict[str, Any]:
             "keys": [_key(key) for key in report.log.keys],
         },
         "software": {"name": software.NAME, **vars(report.software)},
+    }
+
+
+def _hold(hold: Hold) -> dict[str, Any]:
+    return {
+        "name": f"holds/{hold.hold_id}",
+        "reason": hold.reason,
+        "placeTime": rfc3339(hold.place_time),
+        "liftTime": None if hold.lift_time is None else rfc3339(hold.lift_time),
     }
 
 

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import ColumnElement, Connection
 
 from unlearn_server import software
-from unlearn_server.ledger import log
+from unlearn_server.ledger import holds, log
 from unlearn_server.ledger.log import LoggedKey
 from unlearn_server.ledger.schema import erasures, models, outcomes
 from unlearn_server.log import envelopes
@@ -55,6 +55,7 @@ def collect(conn: Connection, period: Period) -> Report:
         received=_count(conn, _within(erasures.c.receive_time, period)),
         closed=tuple(closed),
         open=tuple(_open(conn, period.seen)),
+        holds=tuple(holds.within(conn, period.start, period.seen)),
         log=_log(conn, indices),
         software=software.running(),
     )

@@ -7,7 +7,7 @@ Every count is of rows that the report lists.
 from dataclasses import dataclass
 from datetime import datetime
 
-from unlearn_server.domain import ErasureState, Method
+from unlearn_server.domain import ErasureState, Hold, Method
 from unlearn_server.software import Software
 from unlearning.information import InformationBound
 
@@ -122,6 +122,7 @@ class Report:
         received: requests received in it.
         closed: those closed in it, by their certificates; those without come last.
         open: requests open at its end, the next one due first.
+        holds: those that lasted at some time of it.
         log: where the certificates are.
         software: what made the report.
     """
@@ -131,5 +132,6 @@ class Report:
     received: int
     closed: tuple[Closed, ...]
     open: tuple[Open, ...]
+    holds: tuple[Hold, ...]
     log: LogHead
     software: Software

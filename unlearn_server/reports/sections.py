@@ -94,6 +94,7 @@ def document(report: Report) -> Document:
             _effects(report),
             _bounds(report),
             _open(report),
+            *_holds(report),
             _evidence(report),
             _limits(report),
             _READING,
@@ -254,6 +255,24 @@ def _open(report: Report) -> Section:
     parts = ", ".join(f"{words.count(n)} {_state(state)}" for state, n in sorted(states.items()))
     text = f"As they stand now: {parts}. Days are counted from {words.minute(seen)}."
     return Section("Open at the end", text=(text,), tables=(Table(head, rows, "llllrl"),))
+
+
+def _holds(report: Report) -> tuple[Section, ...]:
+    """Those of the period, if there were any."""
+    rows = tuple(
+        (
+            words.date(each.place_time),
+            words.NONE if each.lift_time is None else words.date(each.lift_time),
+            each.reason,
+        )
+        for each in report.holds
+    )
+    text = (
+        "Each suspends the erasures of a person. A request that touches one waits, whole, and "
+        "stays due.",
+    )
+    table = Table(("Placed", "Lifted", "Reason"), rows, "lll")
+    return (Section("Holds", text=text, tables=(table,)),) if rows else ()
 
 
 def _state(state: ErasureState) -> str:
