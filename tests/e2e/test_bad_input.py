@@ -715,12 +715,12 @@ def test_a_method_outside_the_contract_is_refused_with_a_reason(server, refused)
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 1.5 MiB of our own, where the kernel lets us mount one."""
+    """A file system of 2 MiB of our own, where the kernel lets us mount one."""
     prefix = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
     disk = tmp_path / "disk"
     disk.mkdir()
     # exec "$@": the server takes the shell's place, so that signals reach it.
-    script = f'mount -t tmpfs -o size=1536k,mode=700 tmpfs {disk} && exec "$@"'
+    script = f'mount -t tmpfs -o size=2048k,mode=700 tmpfs {disk} && exec "$@"'
     possible = shutil.which("unshare") and not subprocess.call(
         [*prefix, script, "sh", "true"], stderr=subprocess.DEVNULL
     )
@@ -763,7 +763,7 @@ def test_on_a_full_disk_samples_are_refused_and_nothing_is_lost(start, small_dis
 def test_what_is_erased_on_a_full_disk_is_erased_once_there_is_room(start, small_disk, make_sample):
     """The request may be refused, and then holds nothing; or accepted, and then is done."""
     data_dir, wrap = small_disk
-    ballast = f'dd if=/dev/zero of={data_dir.parent}/ballast bs=64k count=4 2>/dev/null; exec "$@"'
+    ballast = f'dd if=/dev/zero of={data_dir.parent}/ballast bs=64k count=12 2>/dev/null; exec "$@"'
     process = start(data_dir, [*wrap, "sh", "-c", ballast, "sh"])
     with process.asked() as server:
         server.client.create_model("m", "features:500", CLASSES)
