@@ -3,17 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import Connection
 
 from unlearn_server.errors import Reason, ServiceError
 from unlearn_server.ledger import log, outcomes
 from unlearn_server.ledger.database import Database
-from unlearn_server.ledger.log import Head, LoggedKey
+from unlearn_server.ledger.log import Head
 from unlearn_server.ledger.outcomes import Certified
 from unlearn_server.log import envelopes, merkle, notes
 from unlearn_server.log.bundles import bundle
-from unlearn_server.log.notes import SignatureType, VerifierKey
+from unlearn_server.log.notes import VerifierKey
 from unlearn_server.log.proofs import Inclusion
 from unlearn_server.signing import public_pem
 
@@ -39,7 +38,7 @@ class Evidence:
         """The signed head of the log, and the key that verifies it."""
         with self._database.read() as conn:
             head = log.head(conn)
-            return head.checkpoint, _verifier_key(head, log.keys(conn)[-1])
+            return head.checkpoint, log.keys(conn)[-1].verifier_key(head.origin)
 
     def certificate(self, index: int) -> Certificate:
         """One certificate; raises CERTIFICATE_NOT_FOUND if the log has none there."""
@@ -83,15 +82,14 @@ class Evidence:
             inclusion = Inclusion(index, path, size, root, note)
             envelope = envelopes.from_json(leaf.envelope)
             # A checkpoint is signed by the key of the leaf that comes next.
-            verifier = _verifier_key(head, _key_at(keys, size))
-            signed_by = Ed25519PublicKey.from_public_bytes(_key_at(keys, index).public_key)
+            verifier = log.key_of(keys, size).verifier_key(head.origin)
             shown.append(
                 Certificate(
                     certified,
                     leaf.envelope,
                     bundle(envelope, leaf.entry, inclusion, verifier),
                     str(inclusion).encode(),
-                    public_pem(signed_by),
+                    public_pem(log.key_of(keys, index).verifying),
                 )
             )
         return shown
@@ -102,11 +100,3 @@ def _checkpoint_over(head: Head, index: int) -> str:
     if head.witnessed and index < notes.tree_of(head.witnessed)[0]:
         return head.witnessed
     return head.checkpoint
-
-
-def _key_at(keys: Sequence[LoggedKey], index: int) -> LoggedKey:
-    return next(key for key in reversed(keys) if key.first_index <= index)
-
-
-def _verifier_key(head: Head, key: LoggedKey) -> VerifierKey:
-    return VerifierKey(head.origin, SignatureType.ED25519, key.public_key)

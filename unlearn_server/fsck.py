@@ -14,7 +14,6 @@ from threading import Event
 from typing import Any
 
 import numpy as np
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from securesystemslib.dsse import Envelope
 from sqlalchemy import Connection
 
@@ -28,7 +27,6 @@ from unlearn_server.ledger.database import Database
 from unlearn_server.ledger.log import Head, Leaf, LoggedKey
 from unlearn_server.log import envelopes, merkle, notes
 from unlearn_server.log.entries import entry
-from unlearn_server.log.notes import SignatureType, VerifierKey
 from unlearn_server.signing import public_pem
 from unlearn_server.workspace import Workspaces
 from unlearning.commitment import weights_commitment
@@ -104,7 +102,7 @@ def _checkpoint(conn: Connection, head: Head) -> Iterator[Finding]:
     tree = head.frontier
     if notes.tree_of(head.checkpoint) != (tree.size, tree.root):
         yield Finding("the checkpoint", "is not of the log's tree", _RESTORE)
-    key = VerifierKey(head.origin, SignatureType.ED25519, log.keys(conn)[-1].public_key)
+    key = log.keys(conn)[-1].verifier_key(head.origin)
     if not notes.is_signed(head.checkpoint, key):
         yield Finding("the checkpoint", "the log's key did not sign it", _RESTORE)
     if head.witnessed:
@@ -129,7 +127,7 @@ def _keys(conn: Connection) -> Iterator[Finding]:
 
 
 def _pem(key: LoggedKey) -> str:
-    return public_pem(Ed25519PublicKey.from_public_bytes(key.public_key))
+    return public_pem(key.verifying)
 
 
 def _certificates(conn: Connection, head: Head) -> Iterator[Finding]:
@@ -148,8 +146,7 @@ def _certificates(conn: Connection, head: Head) -> Iterator[Finding]:
 def _certificate(
     where: str, leaf: Leaf, keys: list[LoggedKey], told: tuple[Erasure, Outcome | None] | None
 ) -> Iterator[Finding]:
-    logged = [key for key in keys if key.first_index <= leaf.index][-1]
-    key = Ed25519PublicKey.from_public_bytes(logged.public_key)
+    key = log.key_of(keys, leaf.index).verifying
     envelope: Envelope = envelopes.from_json(leaf.envelope)
     [signature] = envelope.signatures.values()
     key.verify(bytes.fromhex(signature.signature), envelope.pae())

@@ -17,7 +17,6 @@ from threading import Event, Thread
 from typing import Any
 
 import structlog
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import Connection
 
 from unlearn_server.announcements import Announcements
@@ -27,7 +26,6 @@ from unlearn_server.ledger import log
 from unlearn_server.ledger.database import Database
 from unlearn_server.ledger.log import Head, LoggedKey
 from unlearn_server.log import merkle, notes, tiles
-from unlearn_server.log.notes import SignatureType, VerifierKey
 from unlearn_server.signing import public_pem
 from unlearning import background
 
@@ -169,8 +167,8 @@ def keys_json(conn: Connection, head: Head) -> bytes:
 
 def _described(origin: str, key: LoggedKey) -> dict[str, Any]:
     return {
-        "publicKey": public_pem(Ed25519PublicKey.from_public_bytes(key.public_key)),
-        "verifierKey": str(VerifierKey(origin, SignatureType.ED25519, key.public_key)),
+        "publicKey": public_pem(key.verifying),
+        "verifierKey": str(key.verifier_key(origin)),
         "firstIndex": key.first_index,
         "endorsement": json.loads(key.endorsement) if key.endorsement else None,
     }

@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import Connection
 
 from unlearn_server.errors import Reason, ServiceError, StartupError
 from unlearn_server.ledger.batches import batches
 from unlearn_server.ledger.schema import log_leaves, log_nodes, logs, signing_keys
 from unlearn_server.log.merkle import Coordinate, Frontier, Node, Nodes
+from unlearn_server.log.notes import SignatureType, VerifierKey
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,15 @@ class LoggedKey:
     first_index: int
     public_key: bytes
     endorsement: bytes | None
+
+    @property
+    def verifying(self) -> Ed25519PublicKey:
+        """The key, to verify with."""
+        return Ed25519PublicKey.from_public_bytes(self.public_key)
+
+    def verifier_key(self, origin: str) -> VerifierKey:
+        """The key as notes of the log of that origin name it."""
+        return VerifierKey(origin, SignatureType.ED25519, self.public_key)
 
 
 _NODES = sa.select(log_nodes).where(log_nodes.c.number.in_(sa.bindparam("numbers", expanding=True)))
@@ -174,6 +185,11 @@ def keys(conn: Connection) -> list[LoggedKey]:
     """Every key that the log was signed with, the oldest first."""
     rows = conn.execute(sa.select(signing_keys).order_by(signing_keys.c.first_index))
     return [LoggedKey(*row) for row in rows]
+
+
+def key_of(keys: Sequence[LoggedKey], index: int) -> LoggedKey:
+    """Of all keys, the oldest first, the one that signed the leaf of an index."""
+    return [key for key in keys if key.first_index <= index][-1]
 
 
 def _number(coordinate: Coordinate) -> int:

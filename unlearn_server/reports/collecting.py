@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import ColumnElement, Connection
 
 from unlearn_server import software
@@ -13,7 +12,6 @@ from unlearn_server.ledger import holds, log
 from unlearn_server.ledger.log import LoggedKey
 from unlearn_server.ledger.schema import erasures, models, outcomes
 from unlearn_server.log import envelopes
-from unlearn_server.log.notes import SignatureType, VerifierKey
 from unlearn_server.reports.report import Closed, KeyUse, LogHead, Open, Period, Report
 from unlearning.information import InformationBound
 
@@ -128,6 +126,5 @@ def _keys(origin: str, keys: Sequence[LoggedKey], indices: Sequence[int]) -> lis
 
 
 def _use(origin: str, key: LoggedKey, last: int | None, count: int) -> KeyUse:
-    public = Ed25519PublicKey.from_public_bytes(key.public_key)
-    verifier = VerifierKey(origin, SignatureType.ED25519, key.public_key)
-    return KeyUse(envelopes.key_id(public), str(verifier), key.first_index, last, count)
+    key_id, verifier = envelopes.key_id(key.verifying), str(key.verifier_key(origin))
+    return KeyUse(key_id, verifier, key.first_index, last, count)
