@@ -1,30 +1,24 @@
 """The log with many leaves: what a certificate and its proof cost as it grows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from uuid import uuid4
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection
 
 from tests.benchmarks.timing import Timed, Work, in_turn
+from tests.unlearn_server.cases import MODEL, case
 from unlearn_server.certifying import Certifier
-from unlearn_server.domain import Erasure, ErasureState, Method, Model, Outcome, Selection
-from unlearn_server.domain import SelectionKind as Kind
 from unlearn_server.ledger import log
 from unlearn_server.ledger.database import Database
 from unlearn_server.ledger.log import Leaf
 from unlearn_server.log import merkle
-from unlearn_server.statements import Case
 from unlearning.objective import Objective
-from unlearning.release import NO_LEAKAGE
 
 _BLOCK = 10_000
-_NOW = datetime(2026, 1, 1, tzinfo=UTC)
 _LEAF_BYTES = 560
 """Of a real leaf, about."""
 
@@ -50,7 +44,8 @@ class Transparency:
 def measure(sizes: Sequence[int], objective: Objective) -> Transparency:
     """Grows one log through these sizes, in ascending order."""
     append, proof = [], []
-    certifier, case = Certifier(Ed25519PrivateKey.generate()), _case(objective)
+    certifier = Certifier(Ed25519PrivateKey.generate())
+    certified = case(model=replace(MODEL, objective=objective))
     with TemporaryDirectory() as folder:
         database = Database.open(f"sqlite:///{Path(folder) / 'log.db'}")
         with database.write() as conn:
@@ -60,7 +55,7 @@ def measure(sizes: Sequence[int], objective: Objective) -> Transparency:
             with database.write() as conn:
                 timed = in_turn(
                     {
-                        "append": lambda conn=conn: certifier.certify(conn, [case]),
+                        "append": lambda conn=conn: certifier.certify(conn, [certified]),
                         "proof": _prover(conn, size),
                     }
                 )
@@ -95,26 +90,3 @@ def _grow(database: Database, size: int) -> None:
             if not leaves:
                 return
             log.append(conn, leaves, nodes, tree, head.checkpoint)
-
-
-def _case(objective: Objective) -> Case:
-    erasure = Erasure(
-        key=1,
-        request_id=str(uuid4()),
-        fingerprint=b"",
-        selection=Selection(Kind.SUBJECTS),
-        subject_root=None,
-        commitment_salt=None,
-        models=("m",),
-        method=Method.EXACT,
-        regulation="gdpr",
-        state=ErasureState.PENDING,
-        state_reason="",
-        outcomes=(),
-        receive_time=_NOW,
-        due_time=_NOW,
-        complete_time=None,
-    )
-    outcome = Outcome("m", Method.EXACT, 1, 1, 2, None, NO_LEAKAGE.bound(1))
-    model = Model(1, "m", "features:8", objective, 0, 8, 4, 1, _NOW, 1)
-    return Case(erasure, outcome, model, None, 7, None, None, _NOW)

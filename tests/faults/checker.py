@@ -9,10 +9,11 @@ import base64
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import Any
 from uuid import uuid4
 
 from tests.e2e.truth import Truth
@@ -206,21 +207,13 @@ class Checker:
 
     def _listed(self) -> Iterator[Erasure]:
         request = ListErasuresRequest(page_size=200)
-        while True:
-            page = self._stubs.erasures.ListErasures(request, timeout=60)
+        for page in _pages(self._stubs.erasures.ListErasures, request):
             yield from page.erasures
-            request.page_token = page.next_page_token
-            if not request.page_token:
-                return
 
     def _certificates(self) -> Iterator[Certificate]:
         request = ListCertificatesRequest(page_size=200)
-        while True:
-            page = self._stubs.audits.ListCertificates(request, timeout=60)
+        for page in _pages(self._stubs.audits.ListCertificates, request):
             yield from page.certificates
-            request.page_token = page.next_page_token
-            if not request.page_token:
-                return
 
     def _leaves(self) -> list[bytes]:
         """The entries that are published, once that is what the server answers."""
@@ -228,6 +221,16 @@ class Checker:
         wait_until(lambda: (self._log / "checkpoint").read_bytes() == note, "the log is published")
         self._told.checkpoints.add(note)
         return list(published_leaves(self._log, read_checkpoint(note).size))
+
+
+def _pages(listing: Callable[..., Any], request: Any) -> Iterator[Any]:
+    """Every page of a listing."""
+    while True:
+        page = listing(request, timeout=60)
+        yield page
+        request.page_token = page.next_page_token
+        if not request.page_token:
+            return
 
 
 def _payload(certificate: Certificate) -> bytes:
