@@ -1,7 +1,7 @@
 """A real PostgreSQL of our own, for tests: one server for all of them, a database for each.
 
-It listens on a Unix socket in a folder of its own. It leaves commits to the kernel (fsync=off):
-what these tests crash is processes, not the machine.
+It listens on a Unix socket in a folder of its own. It leaves commits to the kernel (fsync=off),
+unless it is asked to be durable: what these tests crash is processes, not the machine.
 """
 
 import os
@@ -22,7 +22,7 @@ import psycopg
 from psycopg import sql
 
 _PATIENCE = 30.0
-_SETTINGS = ("fsync=off", "listen_addresses=", "max_connections=200")
+_SETTINGS = ("listen_addresses=", "max_connections=200")
 
 
 def binaries() -> Path | None:
@@ -62,9 +62,10 @@ def _owner() -> dict[str, Any]:
 class Postgres:
     """A server that runs. It refuses to be root's, so root runs it as nobody."""
 
-    def __init__(self, programs: Path, folder: Path) -> None:
+    def __init__(self, programs: Path, folder: Path, *, durable: bool) -> None:
         self._programs = programs
         self._folder = folder
+        self._settings = (*_SETTINGS, f"fsync={'on' if durable else 'off'}")
         self._numbers = count()
         self._as = _owner()
         if self._as:
@@ -74,7 +75,7 @@ class Postgres:
 
     def start(self) -> None:
         """Starts it, and waits until it answers."""
-        options = [part for setting in _SETTINGS for part in ("-c", setting)]
+        options = [part for setting in self._settings for part in ("-c", setting)]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [self._programs / "postgres", "-D", "data", "-k", str(self._folder), *options],
@@ -123,12 +124,12 @@ class Postgres:
 
 
 @contextmanager
-def running() -> Iterator[Postgres]:
+def running(*, durable: bool = False) -> Iterator[Postgres]:
     """A server in a temporary folder, stopped and deleted at the end."""
     programs = binaries()
     assert programs, "PostgreSQL's initdb and postgres are not installed"
     with tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True) as folder:
-        postgres = Postgres(programs, Path(folder))
+        postgres = Postgres(programs, Path(folder), durable=durable)
         try:
             yield postgres
         finally:

@@ -75,15 +75,42 @@ def lines(
     service: Service,
     transparency: Transparency,
 ) -> list[Line]:
-    """All of them."""
-    one, subject, inference = service.one, service.subject, service.inference
-    burst, adding = sizes.burst / service.burst.seconds, service.added / service.adding.seconds
+    """All of them; the service's on SQLite."""
     times = deletion.times
     return [
         _faster(
             "engine: one row erased, weights correctly rounded and proven; Ridge refit",
             *(times["engine"], times["refit"], 100, 200),
         ),
+        Line(
+            "engine: fit from stored features; one float64 `X.T @ X`",
+            *(duration(fits["statistics"].seconds), duration(fits["product"].seconds)),
+            fits["statistics"].seconds / fits["product"].seconds,
+            Goal("x the time", 1.5, 0.8, at_least=False),
+            _runs(fits["statistics"], fits["product"]),
+        ),
+        _faster(
+            f"engine: one row erased at d = {sizes.wide:,}; Ridge refit",
+            *(wide["erase"], wide["refit"], 30, 100),
+        ),
+        Line(
+            f"engine: peak memory at d = {sizes.wide:,}; one d x d float64",
+            *(f"{memory * 8 * sizes.wide**2 / 2**20:.0f} MiB", f"{sizes.wide**2 / 2**17:.0f} MiB"),
+            memory,
+            Goal("d²", 5, 3, at_least=False),
+            "1",
+        ),
+        *of_service(sizes, service),
+        _of_log("a certificate made, signed and appended", transparency, transparency.append, 1),
+        _of_log("an inclusion proof", transparency, transparency.proof, 5),
+    ]
+
+
+def of_service(sizes: Sizes, service: Service) -> list[Line]:
+    """Those of the service, on one database."""
+    one, subject, inference = service.one, service.subject, service.inference
+    burst, adding = sizes.burst / service.burst.seconds, service.added / service.adding.seconds
+    return [
         _faster(
             "service: CreateErasure to SUCCEEDED, durable, one client; Ridge refit",
             *(one["erase"], one["refit"], 40, 80),
@@ -100,18 +127,7 @@ def lines(
             str(service.burst.runs),
         ),
         Line(
-            "engine: fit from stored features; one float64 `X.T @ X`",
-            *(duration(fits["statistics"].seconds), duration(fits["product"].seconds)),
-            fits["statistics"].seconds / fits["product"].seconds,
-            Goal("x the time", 1.5, 0.8, at_least=False),
-            _runs(fits["statistics"], fits["product"]),
-        ),
-        _faster(
-            f"engine: one row erased at d = {sizes.wide:,}; Ridge refit",
-            *(wide["erase"], wide["refit"], 30, 100),
-        ),
-        Line(
-            "`ModelInfer` of one row while erasures run at full rate; idle (medians)",
+            "service: `ModelInfer` of one row while erasures run at full rate; idle (medians)",
             duration(inference.pressed.median),
             duration(inference.idle.median),
             inference.pressed.median / inference.idle.median,
@@ -119,20 +135,11 @@ def lines(
             f"{inference.pressed.runs:,} / {inference.idle.runs:,}",
         ),
         Line(
-            f"engine: peak memory at d = {sizes.wide:,}; one d x d float64",
-            *(f"{memory * 8 * sizes.wide**2 / 2**20:.0f} MiB", f"{sizes.wide**2 / 2**17:.0f} MiB"),
-            memory,
-            Goal("d²", 5, 3, at_least=False),
-            "1",
-        ),
-        Line(
             f"service: {service.added:,} rows added over gRPC, durable",
             *(duration(service.adding.seconds), "-", adding),
             Goal("rows/s", 5000),
             str(service.adding.runs),
         ),
-        _of_log("a certificate made, signed and appended", transparency, transparency.append, 1),
-        _of_log("an inclusion proof", transparency, transparency.proof, 5),
     ]
 
 

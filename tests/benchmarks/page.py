@@ -1,6 +1,9 @@
 """A report as a page: tables, plots and what to keep in mind."""
 
+from collections.abc import Sequence
+
 from tests.benchmarks.certified_removal import REGULARISATION
+from tests.benchmarks.lines import Line, of_service
 from tests.benchmarks.load import BURST_CLIENTS, PRESSING_CLIENTS, PROCESSES
 from tests.benchmarks.memory import ERASURES, ROWS_AT_ONCE
 from tests.benchmarks.peers import SHARDS
@@ -21,7 +24,8 @@ def page(report: Report) -> str:
             f"C = {sizes.classes} classes, generated features; medians.\n",
             f"{report.machine.words}\n",
             "## Goals\n",
-            _goals(report),
+            _goals(report.lines),
+            *_on_postgresql(report),
             "## One row deleted, beside peers\n",
             _peers(report),
             "## Floors\n",
@@ -39,7 +43,18 @@ def page(report: Report) -> str:
     )
 
 
-def _goals(report: Report) -> str:
+def _on_postgresql(report: Report) -> list[str]:
+    if report.postgresql is None:
+        return []
+    return [
+        "## The service on PostgreSQL\n",
+        "The same calls, with a PostgreSQL of its own on the same cores, as it is installed: it "
+        "syncs each commit.\n",
+        _goals(of_service(report.sizes, report.postgresql)),
+    ]
+
+
+def _goals(compared: Sequence[Line]) -> str:
     head = ["what", "ours", "beside", "figure", "must", "aim", "reached", "runs"]
     rows = [
         [
@@ -47,7 +62,7 @@ def _goals(report: Report) -> str:
             *(line.goal.words(line.goal.must), line.goal.words(line.goal.aim)),
             *(line.reached, line.runs),
         ]
-        for line in report.lines
+        for line in compared
     ]
     return table(head, rows)
 

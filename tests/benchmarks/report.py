@@ -30,6 +30,7 @@ class Report:
     wide: dict[str, Timed]
     memory: float
     service: Service
+    postgresql: Service | None
     transparency: Transparency
     floors: dict[str, Timed]
     sweeps: list[Sweep]

@@ -67,6 +67,8 @@ def measure(sizes: Sizes) -> Report:
         least = floors.measure(sizes.width, sizes.classes)
     with step("the whole service"):
         whole = service.measure(data, sizes)
+    with step("the whole service on PostgreSQL"):
+        on_postgresql = service.measure_on_postgresql(data, sizes)
     with step(f"a log of {sizes.logs[-1]:,} certificates"):
         logged = transparency.measure(sizes.logs, data.objective)
     with step("the roofline"):
@@ -88,6 +90,7 @@ def measure(sizes: Sizes) -> Report:
         wide=wide,
         memory=peak,
         service=whole,
+        postgresql=on_postgresql,
         transparency=logged,
         floors=least,
         sweeps=[widths, erased, classes, held],

@@ -30,14 +30,14 @@ class Server:
 
 
 @contextmanager
-def server(directory: Path) -> Iterator[Server]:
-    """Serves from ``directory / "data"``; stopped by SIGTERM at the end."""
+def server(directory: Path, database: str | None = None) -> Iterator[Server]:
+    """Serves from ``directory / "data"``, or a database at a URL; stopped by SIGTERM at the end."""
     command = Path(sys.executable).with_name("unlearn-server")
     log = directory / "log"
     with log.open("wb") as file:
         process = subprocess.Popen(
             [command, "serve", "--data-dir", directory / "data"],
-            env=_environment(),
+            env=_environment(database),
             stderr=file,
         )
     try:
@@ -50,11 +50,13 @@ def server(directory: Path) -> Iterator[Server]:
         process.wait()
 
 
-def _environment() -> dict[str, str]:
+def _environment(database: str | None) -> dict[str, str]:
     """Ours, with free ports, and with the BLAS as users have it."""
     free = {"UNLEARN_ADDRESS": "localhost:0", "UNLEARN_METRICS_ADDRESS": "localhost:0"}
-    ours = {name: value for name, value in os.environ.items() if name != THREAD_TIMEOUT}
-    return {**ours, **free}
+    where = {"UNLEARN_DATABASE": database} if database else {}
+    dropped = {THREAD_TIMEOUT, "UNLEARN_DATABASE"}
+    ours = {name: value for name, value in os.environ.items() if name not in dropped}
+    return {**ours, **free, **where}
 
 
 def _port(process: subprocess.Popen[bytes], log: Path) -> int:

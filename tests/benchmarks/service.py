@@ -10,6 +10,7 @@ import grpc
 
 from inference.open_inference_grpc_pb2 import ServerLiveRequest
 from inference.open_inference_grpc_pb2_grpc import GRPCInferenceServiceStub
+from tests import postgres
 from tests.benchmarks.clients import PATIENCE, erase, processes
 from tests.benchmarks.data import Data
 from tests.benchmarks.load import PROCESSES, Inference, Load
@@ -48,11 +49,11 @@ class Service:
     peak_bytes: int
 
 
-def measure(data: Data, sizes: Sizes) -> Service:
-    """Starts a server, fills it, and loads it in every way."""
+def measure(data: Data, sizes: Sizes, database: str | None = None) -> Service:
+    """Starts a server on SQLite, or a database at a URL, fills it, and loads it in every way."""
     with (
         TemporaryDirectory() as directory,
-        server(Path(directory)) as running,
+        server(Path(directory), database) as running,
         grpc.insecure_channel(running.address) as channel,
         Client(running.address, timeout=PATIENCE) as client,
         processes(PROCESSES) as pool,
@@ -81,6 +82,14 @@ def measure(data: Data, sizes: Sizes) -> Service:
             echo=_echo(channel),
             peak_bytes=running.peak_bytes,
         )
+
+
+def measure_on_postgresql(data: Data, sizes: Sizes) -> Service | None:
+    """The same on a PostgreSQL of its own, which syncs its commits; None where there is none."""
+    if not postgres.binaries():
+        return None
+    with postgres.running(durable=True) as running:
+        return measure(data, sizes, running.new_database())
 
 
 def _add(client: Client, data: Data, in_groups: int, group_rows: int) -> Timed:
