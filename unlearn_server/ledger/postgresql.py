@@ -33,6 +33,8 @@ _CONNECT = {
 # A statement has at most a thousand rows, but for what deletes a model or everyone's data.
 _SETTINGS = {
     "synchronous_commit": "on",
+    # A plan for any thousand hashes compares each row with each of them: a hundred times slower.
+    "plan_cache_mode": "force_custom_plan",
     "lock_timeout": "30s",
     "statement_timeout": "10min",
     "tcp_keepalives_idle": "10",
