@@ -24,7 +24,7 @@ ENVIRONMENT = "UNLEARN_FAILPOINTS"
 
 
 class Failpoint(StrEnum):
-    """Every place, in the order in which a request comes by.
+    """Every place, in the order in which a request comes by; then those of ``keys rotate``.
 
     "Stored" is inside the transaction, its last statement done; "committed" is after it.
     """
@@ -62,8 +62,13 @@ class Failpoint(StrEnum):
     PUBLISH_TILES = "publish.tiles"  # all files but the checkpoint
     PUBLISH_CHECKPOINT = "publish.checkpoint"
 
-    SHRED_BEGUN = "shred.begun"  # erased pages are still in the write-ahead log
+    SHRED_BEGUN = "shred.begun"  # erased rows are still in what the database keeps beside them
     SHRED_DONE = "shred.done"
+
+    ROTATE_PREPARED = "rotate.prepared"  # the next key is on disk, which no log knows yet
+    ROTATE_STORED = "rotate.stored"
+    ROTATE_COMMITTED = "rotate.committed"  # the key in force is not yet in its place
+    ROTATE_REPLACED = "rotate.replaced"  # it is; nothing is published
 
 
 class FailpointError(ServerError):

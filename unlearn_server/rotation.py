@@ -9,6 +9,7 @@ from pathlib import Path
 
 from unlearn_server import signing
 from unlearn_server.certifying import Certifier
+from unlearn_server.failpoints import Failpoint, reach
 from unlearn_server.ledger import log
 from unlearn_server.ledger.database import Database
 from unlearn_server.log import envelopes
@@ -23,10 +24,14 @@ def rotate(database: Database, path: Path) -> str:
     finish(database, path)
     certifier = Certifier(signing.read_key(path, create=False))
     following = signing.read_key(_next(path), create=True)
+    reach(Failpoint.ROTATE_PREPARED)
     with database.write() as conn:
         certifier.open(conn, None)
         certifier.hand_over(conn, following)
+        reach(Failpoint.ROTATE_STORED)
+    reach(Failpoint.ROTATE_COMMITTED)
     finish(database, path)
+    reach(Failpoint.ROTATE_REPLACED)
     return envelopes.key_id(following.public_key())
 
 

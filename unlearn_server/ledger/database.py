@@ -144,10 +144,10 @@ class Database:
             for PostgreSQL, where there is nothing to do.
         """
         reach(Failpoint.SHRED_BEGUN)
-        if not self._is_sqlite:
-            return True
-        with self._turn, closing(self._engine.raw_connection()) as connection:
-            is_empty = sqlite.checkpoint(connection)
+        is_empty = True
+        if self._is_sqlite:
+            with self._turn, closing(self._engine.raw_connection()) as connection:
+                is_empty = sqlite.checkpoint(connection)
         reach(Failpoint.SHRED_DONE)
         return is_empty
 

@@ -117,11 +117,12 @@ def _closed(each: Closed) -> dict[str, Any]:
         "dueTime": rfc3339(each.due_time),
         "closeTime": rfc3339(each.close_time),
     }
+    if each.certificate is not None:
+        request["certificate"] = _certificate(each.certificate)
     if each.bound is None or each.method is None:
         return request
     return {
         **request,
-        "certificate": _certificate(each.certificate),
         "model": f"models/{each.model_id}",
         "method": each.method.name,
         "erasedSamples": each.erased_samples,

@@ -3,6 +3,8 @@
 from bisect import bisect_left
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import groupby
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection
@@ -15,27 +17,35 @@ from unlearn_server.log import envelopes
 from unlearn_server.reports.report import Closed, KeyUse, LogHead, Open, Period, Report
 from unlearning.information import InformationBound
 
-_CLOSED = (
+_REQUEST = (
+    erasures.c.request_id,
+    erasures.c.state,
+    erasures.c.regulation,
+    erasures.c.receive_time,
+    erasures.c.due_time,
+    erasures.c.complete_time,
+)
+_WITH_OUTCOMES = (
     sa.select(
         outcomes.c.leaf_index,
-        erasures.c.request_id,
-        erasures.c.state,
-        erasures.c.regulation,
-        erasures.c.receive_time,
-        erasures.c.due_time,
-        erasures.c.complete_time,
+        *_REQUEST,
         models.c.model_id,
         outcomes.c.method,
         outcomes.c.erased_samples,
         outcomes.c.bound,
+        erasures.c.key,
     )
     .select_from(
         erasures.outerjoin(outcomes, outcomes.c.erasure_key == erasures.c.key).outerjoin(
             models, models.c.key == outcomes.c.model_key
         )
     )
-    .order_by(outcomes.c.leaf_index.nulls_last(), erasures.c.key)
+    .where(sa.or_(outcomes.c.key.is_not(None), erasures.c.refusal_leaf.is_(None)))
 )
+# Of a request that was done in one model and refused then, the refusal is a row of its own.
+_REFUSED = sa.select(
+    erasures.c.refusal_leaf, *_REQUEST, *[sa.null()] * 4, erasures.c.key
+).where(erasures.c.refusal_leaf.is_not(None))
 _OPEN = (
     sa.select(erasures, outcomes.c.leaf_index)
     .select_from(erasures.outerjoin(outcomes, outcomes.c.erasure_key == erasures.c.key))
@@ -60,8 +70,10 @@ def collect(conn: Connection, period: Period) -> Report:
 
 
 def _closed(conn: Connection, period: Period) -> list[Closed]:
+    is_inside = _within(erasures.c.complete_time, period)
+    both = _WITH_OUTCOMES.where(is_inside).union_all(_REFUSED.where(is_inside))
     rows = conn.execute(
-        _CLOSED.where(_within(erasures.c.complete_time, period)),
+        both.order_by(both.selected_columns.leaf_index.nulls_last(), both.selected_columns.key),
         execution_options={"yield_per": 1000},
     )
     # As a rule they are few, and a report has a hundred thousand rows.
@@ -77,14 +89,17 @@ def _closed(conn: Connection, period: Period) -> list[Closed]:
 
 
 def _open(conn: Connection, time: datetime) -> list[Open]:
-    found: dict[str, Open] = {}
-    for row in conn.execute(_OPEN.where(_open_at(time))):
-        before = found[row.request_id].certificates if row.request_id in found else ()
-        new = () if row.leaf_index is None else (row.leaf_index,)
-        found[row.request_id] = Open(
-            row.request_id, row.state, row.receive_time, row.due_time, (*before, *new)
-        )
-    return list(found.values())
+    rows = conn.execute(_OPEN.where(_open_at(time)))
+    return [_open_one(list(group)) for _, group in groupby(rows, lambda row: row.key)]
+
+
+def _open_one(rows: Sequence[sa.Row[Any]]) -> Open:
+    """One request, of the rows with its outcomes."""
+    leaves = [*(row.leaf_index for row in rows), rows[0].refusal_leaf]
+    return Open(
+        *(rows[0].request_id, rows[0].state, rows[0].receive_time, rows[0].due_time),
+        tuple(leaf for leaf in leaves if leaf is not None),
+    )
 
 
 def _within(time: sa.Column[datetime], period: Period) -> ColumnElement[bool]:

@@ -33,10 +33,10 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """A request closed in the period with one of its outcomes, or with none.
+    """A request closed in the period with one of its outcomes, or its refusal, or with neither.
 
     Attributes:
-        certificate: the outcome's index in the log.
+        certificate: the outcome's or the refusal's index in the log.
         request_id, state, regulation, receive_time, due_time, close_time: the request's.
         model_id, method, erased_samples, bound: the outcome's; None and 0 without one.
     """
@@ -73,7 +73,7 @@ class Open:
     Attributes:
         request_id, receive_time, due_time: the request's.
         state: as it is now; a final one if it was closed since.
-        certificates: the outcomes that it has already, by their index in the log.
+        certificates: what it has already, and its refusal if that came since, by their index.
     """
 
     request_id: str
