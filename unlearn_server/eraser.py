@@ -29,11 +29,11 @@ from sqlalchemy.exc import OperationalError
 from unlearn_server import concluding, deadlines, releasing
 from unlearn_server.announcements import Announcements
 from unlearn_server.certifying import Certifier
-from unlearn_server.domain import Erasure, ErasureState, Model, Outcome
+from unlearn_server.domain import Erasure, ErasureState, Model, Outcome, SelectionKind
 from unlearn_server.errors import Reason, ServerError, ServiceError
 from unlearn_server.failpoints import Failpoint, reach
 from unlearn_server.keys import KeyRing
-from unlearn_server.ledger import erasures, models, outcomes, releases, samples
+from unlearn_server.ledger import erasures, models, outcomes, releases, samples, suppressions
 from unlearn_server.ledger.database import Database
 from unlearn_server.metrics import Metrics
 from unlearn_server.releasing import Releaser
@@ -223,6 +223,7 @@ class Eraser:
                 if prepared:
                     release = releasing.insert(conn, model, prepared)
                     reach(Failpoint.ERASE_RELEASED)
+                suppressions.add(conn, model.key, _subjects(batch), now)
                 cases = concluding.cases(model, batch, removal, release, state.n, leakage, now)
                 _add_outcomes(conn, self._certified(conn, cases), now)
                 served = Served.of(model, release)  # whatever can fail comes before the commit
@@ -280,6 +281,17 @@ def _add_outcomes(conn: Connection, done: dict[int, Outcome], now: datetime) -> 
         if error.reason is Reason.ERASURE_STATE:
             raise WithdrawnError from error
         raise
+
+
+def _subjects(batch: Sequence[Erasure]) -> set[bytes]:
+    """Whom requests name, whether or not a sample was held."""
+    selections = [each.selection for each in batch]
+    return {
+        subject
+        for each in selections
+        if each.kind is SelectionKind.SUBJECTS
+        for subject in each.hashes
+    }
 
 
 def _ready(conn: Connection, model: Model, waiting: Sequence[Erasure]) -> Sequence[Erasure]:

@@ -17,7 +17,7 @@ from unlearn_server.domain import Model, Retention
 from unlearn_server.errors import Reason, ServiceError
 from unlearn_server.failpoints import Failpoint, reach
 from unlearn_server.keys import KeyRing
-from unlearn_server.ledger import holds, models, samples
+from unlearn_server.ledger import holds, models, samples, suppressions
 from unlearn_server.ledger.database import Database
 from unlearn_server.workspace import Workspaces
 from unlearning.cores import Core
@@ -50,6 +50,7 @@ class _Hashed:
     row: int
     arrival: Arrival
     sample_hash: bytes
+    subject_hash: bytes | None
     content_hash: bytes
 
 
@@ -77,7 +78,8 @@ class Ingest:
         """Adds samples; returns how many were new and how many were held already.
 
         Raises:
-            ServiceError: MODEL_NOT_FOUND; SAMPLE_EXISTS if one is held with other content.
+            ServiceError: MODEL_NOT_FOUND; SAMPLE_EXISTS if one is held with other content;
+                SUBJECT_SUPPRESSED if a new one is of a subject that was erased.
             InvalidInputError: for a sample that cannot be read, with its row.
             CapacityError: if they do not all fit.
         """
@@ -85,6 +87,7 @@ class Ingest:
         with self._database.read() as conn:
             model = models.get(conn, model_id)
             new = _unknown(conn, model, hashed)
+            _check_not_suppressed(conn, model, new)
         _check_labels(model, new)
         added = 0
         if new:
@@ -101,6 +104,7 @@ class Ingest:
                 row,
                 arrival,
                 self._keys.hash_sample(arrival.sample_id),
+                self._keys.hash_subject(arrival.subject_id) if arrival.subject_id else None,
                 self._keys.hash_content(arrival.canonical),
             )
             for row, arrival in enumerate(arrivals)
@@ -128,6 +132,7 @@ class Ingest:
                 for sample, row in zip(new, psi, strict=True)
             ]
             with self._database.write() as conn:
+                _check_not_suppressed(conn, model, new)
                 version = models.bump(conn, model.key)
                 samples.insert(conn, model.key, sealed)
                 # What would erase one of these may not, if it is about somebody on hold.
@@ -145,9 +150,7 @@ class Ingest:
         return rows.Draft(
             sample_id=arrival.sample_id,
             sample_hash=sample.sample_hash,
-            subject_hash=(
-                self._keys.hash_subject(arrival.subject_id) if arrival.subject_id else None
-            ),
+            subject_hash=sample.subject_hash,
             content_hash=sample.content_hash,
             label=arrival.label,
             retention=arrival.retention,
@@ -173,6 +176,20 @@ def _unknown(conn: Connection, model: Model, hashed: Sequence[_Hashed]) -> list[
                 Reason.SAMPLE_EXISTS, message, field="samples.sample_id", sample=sample.row
             )
     return new
+
+
+def _check_not_suppressed(conn: Connection, model: Model, new: Sequence[_Hashed]) -> None:
+    subjects = {sample.subject_hash for sample in new if sample.subject_hash}
+    barred = suppressions.lasting(conn, model.key, subjects)
+    for sample in new:
+        if sample.subject_hash in barred:
+            message = (
+                "samples.subject_id: was erased from this model; leave the sample out, or lift the "
+                "suppression first if the person has come back"
+            )
+            raise ServiceError(
+                Reason.SUBJECT_SUPPRESSED, message, field="samples.subject_id", sample=sample.row
+            )
 
 
 def _check_labels(model: Model, new: Sequence[_Hashed]) -> None:

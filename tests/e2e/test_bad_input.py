@@ -665,7 +665,6 @@ def test_a_subject_that_nobody_holds_is_done_at_once_and_the_answer_says_so(serv
 
 UNSERVED = [
     ("erasures", "PreviewErasure", erasure_pb2.PreviewErasureRequest()),
-    ("erasures", "LiftSuppression", erasure_pb2.LiftSuppressionRequest(subject_id=SUBJECT)),
     ("valuation", "DifferentiateDataset", valuation_pb2.DifferentiateDatasetRequest()),
     ("valuation", "EstimateError", valuation_pb2.EstimateErrorRequest()),
 ]

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, timedelta
 from typing import Any
 
+import grpc
 import pytest
 from click.testing import CliRunner
 
@@ -84,3 +85,21 @@ def test_a_refusal_is_evidence(server: Any, filled: Any, make_sample: Any, run: 
     with pytest.raises(UnlearnError) as late:
         server.client.cancel_erasure(asked.name)
     assert late.value.reason == "ERASURE_STATE"
+
+
+def test_who_was_erased_may_come_back(server: Any, filled: Any, make_sample: Any, run: Any) -> None:
+    model = filled([make_sample(f"{who}-0", who) for who in ("hal", "ivy")])
+    asked = server.client.create_erasure(Selection.subjects(["hal"]))
+    assert server.client.wait_for_erasure(asked.name).state == Erasure.SUCCEEDED
+    back = [make_sample("ivy-1", "ivy"), make_sample("hal-1", "hal")]
+    with pytest.raises(UnlearnError) as refused:
+        server.client.add_samples(model, back)
+    assert refused.value.code is grpc.StatusCode.FAILED_PRECONDITION
+    assert refused.value.reason == "SUBJECT_SUPPRESSED"
+    assert refused.value.metadata["sample"] == "1"
+    assert "hal" not in refused.value.message
+    assert run("suppressions", "lift", model, "hal", "--reason", "a new account") == [
+        {"lifted": f"models/{model}"}
+    ]
+    server.client.add_samples(model, back)
+    assert server.client.get_model(model).sample_count == 3

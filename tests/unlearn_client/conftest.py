@@ -199,6 +199,10 @@ class Erasures(erasure_pb2_grpc.ErasureServiceServicer):
         lifted.lift_time.FromJsonString("2030-02-28T12:00:00Z")
         return lifted
 
+    def LiftSuppression(self, request, context):
+        self.book.enter("LiftSuppression", request, context)
+        return erasure_pb2.LiftSuppressionResponse()
+
 
 class Audits(audit_pb2_grpc.AuditServiceServicer):
     def __init__(self, book: Book) -> None:

@@ -276,6 +276,16 @@ def test_holds(run, run_json, book):
     assert book.requests["LiftHold"][0].name == "holds/h"
 
 
+def test_suppressions(run, book):
+    lifted = run("suppressions", "lift", "pets", "alice", "--reason", "is back")
+    assert "models/pets" in lifted.stdout
+    assert "alice" not in lifted.output
+    [request] = book.requests["LiftSuppression"]
+    told = (request.model, request.subject_id, request.reason)
+    assert told == ("models/pets", "alice", "is back")
+    assert run("suppressions", "lift", "pets", "alice").exit_code == 2
+
+
 def test_erasures_extend_and_refuse(run, book):
     words = ["erasures", "extend", ERASURE, "--reason", "many"]
     extended = run(*words, "--due", "2030-04-28")

@@ -129,6 +129,7 @@ def test_a_large_request_is_retried_too(client, book, failure):
         ("DeleteModel", lambda client: client.delete_model("pets")),
         ("CancelErasure", lambda client: client.cancel_erasure("x")),
         ("RetryErasure", lambda client: client.retry_erasure("x")),
+        ("LiftSuppression", lambda client: client.lift_suppression("pets", "alice", "is back")),
         ("PlaceHold", lambda client: client.place_hold("alice", "a lawsuit")),
     ],
 )

@@ -151,6 +151,27 @@ holds = Table(
     Index(None, "subject_hash"),
 )
 
+# Of one who was erased twice there may be several, all but one of them lifted.
+suppressions = Table(
+    "suppressions",
+    metadata,
+    Column("key", Key, primary_key=True),
+    Column("model_key", Key, ForeignKey("models.key"), nullable=False),
+    Column("subject_hash", Bytes, nullable=False),
+    Column("erase_time", Instant, nullable=False),
+    Column("lift_time", Instant),
+    Column("lift_reason", String),
+)
+_lasts = suppressions.c.lift_time.is_(None)
+Index(
+    "ix_suppressions_lasting",
+    suppressions.c.model_key,
+    suppressions.c.subject_hash,
+    unique=True,
+    sqlite_where=_lasts,
+    postgresql_where=_lasts,
+)
+
 erasure_models = Table(
     "erasure_models",
     metadata,

@@ -22,7 +22,7 @@ from unlearn_server.errors import Reason, ServiceError
 from unlearn_server.holding import Holding
 from unlearn_server.intake import Intake, Request
 from unlearn_server.keys import KeyRing
-from unlearn_server.ledger import erasures, holds
+from unlearn_server.ledger import erasures, holds, models, suppressions
 from unlearn_server.ledger.database import Database
 from unlearn_server.log import commitments
 from unlearn_server.services import fields, messages
@@ -148,9 +148,7 @@ class ErasureService(erasure_pb2_grpc.ErasureServiceServicer):
     ) -> erasure_pb2.Hold:
         """Suspends a subject's erasure."""
         del context
-        if not request.subject_id:
-            raise fields.invalid("subject_id", "is empty", "say whom the hold is on")
-        subject_hash = self._keys.hash_subject(request.subject_id)
+        subject_hash = self._subject(request.subject_id)
         return messages.hold(self._holding.place(subject_hash, fields.reason(request.reason)))
 
     def GetHold(
@@ -180,6 +178,23 @@ class ErasureService(erasure_pb2_grpc.ErasureServiceServicer):
         """Ends a hold."""
         del context
         return messages.hold(self._holding.lift(fields.hold_id(request.name)))
+
+    def LiftSuppression(
+        self, request: erasure_pb2.LiftSuppressionRequest, context: grpc.ServicerContext
+    ) -> erasure_pb2.LiftSuppressionResponse:
+        """Lets an erased subject come back."""
+        del context
+        model_id = fields.model_id(request.model, "model")
+        subject_hash, reason = self._subject(request.subject_id), fields.reason(request.reason)
+        with self._database.write() as conn:
+            model = models.get(conn, model_id)
+            suppressions.lift(conn, model.key, subject_hash, reason, datetime.now(UTC))
+        return erasure_pb2.LiftSuppressionResponse()
+
+    def _subject(self, subject_id: str) -> bytes:
+        if not subject_id:
+            raise fields.invalid("subject_id", "is empty", "say whom it is about")
+        return self._keys.hash_subject(subject_id)
 
     def _get(self, request_id: str) -> Erasure:
         with self._database.read() as conn:

@@ -7,12 +7,14 @@ from unlearn_client.holds import HoldCalls
 from unlearn_client.inference import InferenceCalls
 from unlearn_client.models import ModelCalls
 from unlearn_client.reports import ReportCalls
+from unlearn_client.suppressions import SuppressionCalls
 
 
 class Client(
     ModelCalls,
     ErasureCalls,
     HoldCalls,
+    SuppressionCalls,
     InferenceCalls,
     AuditCalls,
     CertificateCalls,

@@ -778,6 +778,7 @@ class LiftSuppressionRequest(_message.Message):
     SUBJECT_ID_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     model: _builtins.str
+    """models/{model_id}"""
     subject_id: _builtins.str
     reason: _builtins.str
     def __init__(

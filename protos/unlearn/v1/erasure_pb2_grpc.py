@@ -212,6 +212,11 @@ class ErasureServiceServicer:
 
     def LiftSuppression(self, request, context):
         """Lets an erased subject's samples be added again (a person may come back).
+        From the erasure on, AddSamples refuses samples of a subject that one named
+        in subjects or subject_hashes, in each of its models, whether or not it
+        held any: SUBJECT_SUPPRESSED. Erasures of samples or of all_user_data bar
+        nobody: the one is about a picture, not a person; the other about a model.
+        Lifted already, it stays as it is; NOT_FOUND if there never was one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

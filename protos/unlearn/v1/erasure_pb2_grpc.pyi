@@ -74,7 +74,13 @@ class ErasureServiceStub:
     hold applies to is PENDING again.
     """
     LiftSuppression: _grpc.UnaryUnaryMultiCallable[_erasure_pb2.LiftSuppressionRequest, _erasure_pb2.LiftSuppressionResponse]
-    """Lets an erased subject's samples be added again (a person may come back)."""
+    """Lets an erased subject's samples be added again (a person may come back).
+    From the erasure on, AddSamples refuses samples of a subject that one named
+    in subjects or subject_hashes, in each of its models, whether or not it
+    held any: SUBJECT_SUPPRESSED. Erasures of samples or of all_user_data bar
+    nobody: the one is about a picture, not a person; the other about a model.
+    Lifted already, it stays as it is; NOT_FOUND if there never was one.
+    """
 
 @_typing.type_check_only
 class ErasureServiceAsyncStub(ErasureServiceStub):
@@ -122,7 +128,13 @@ class ErasureServiceAsyncStub(ErasureServiceStub):
     hold applies to is PENDING again.
     """
     LiftSuppression: _aio.UnaryUnaryMultiCallable[_erasure_pb2.LiftSuppressionRequest, _erasure_pb2.LiftSuppressionResponse]  # type: ignore[assignment]
-    """Lets an erased subject's samples be added again (a person may come back)."""
+    """Lets an erased subject's samples be added again (a person may come back).
+    From the erasure on, AddSamples refuses samples of a subject that one named
+    in subjects or subject_hashes, in each of its models, whether or not it
+    held any: SUBJECT_SUPPRESSED. Erasures of samples or of all_user_data bar
+    nobody: the one is about a picture, not a person; the other about a model.
+    Lifted already, it stays as it is; NOT_FOUND if there never was one.
+    """
 
 class ErasureServiceServicer(metaclass=_abc_1.ABCMeta):
     """Takes requests to be forgotten, and carries them out."""
@@ -251,6 +263,12 @@ class ErasureServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _erasure_pb2.LiftSuppressionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_erasure_pb2.LiftSuppressionResponse, _abc.Awaitable[_erasure_pb2.LiftSuppressionResponse]]:
-        """Lets an erased subject's samples be added again (a person may come back)."""
+        """Lets an erased subject's samples be added again (a person may come back).
+        From the erasure on, AddSamples refuses samples of a subject that one named
+        in subjects or subject_hashes, in each of its models, whether or not it
+        held any: SUBJECT_SUPPRESSED. Erasures of samples or of all_user_data bar
+        nobody: the one is about a picture, not a person; the other about a model.
+        Lifted already, it stays as it is; NOT_FOUND if there never was one.
+        """
 
 def add_ErasureServiceServicer_to_server(servicer: ErasureServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

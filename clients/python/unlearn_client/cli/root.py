@@ -16,6 +16,7 @@ from unlearn_client.cli.monitor import monitor
 from unlearn_client.cli.predict import predict
 from unlearn_client.cli.report import write_report
 from unlearn_client.cli.samples import release, samples
+from unlearn_client.cli.suppressions import suppressions
 from unlearn_client.cli.teaching import Group, write_verbatim
 from unlearn_client.cli.verify import verify
 from unlearn_client.cli.witness import witness
@@ -93,7 +94,7 @@ def main(ctx: click.Context, address: str, timeout: float, as_json: bool) -> Non
 
 
 for command in (
-    *(models, samples, release, predict, erase, erasures, holds),
+    *(models, samples, release, predict, erase, erasures, holds, suppressions),
     *(audit, certificates, verify, write_report, monitor, witness),
 ):
     main.add_command(command)
