@@ -206,6 +206,7 @@ def test_erased_samples_can_be_added_again_and_erased_again(server, filled, six,
     model_id = filled(six)
     for _ in range(2):
         assert counts(erase(subjects(["ada"]), model_id)) == {model_id: 2}
+        server.client.lift_suppression(model_id, "ada", "she came back")
         assert server.client.add_samples(model_id, six).added == 2
 
 
@@ -394,7 +395,8 @@ def test_a_repeated_request_id_is_the_first_request_as_it_now_stands(server, fil
     model_id = filled(six)
     sent = request(subjects(["ada"]), model_id, regulation="gdpr")
     server.client.wait_for_erasure(server.erasures.CreateErasure(sent).name)
-    server.client.add_samples(model_id, six)  # she comes back
+    server.client.lift_suppression(model_id, "ada", "she came back")
+    server.client.add_samples(model_id, six)
 
     again = server.erasures.CreateErasure(sent)
     assert again.state == Erasure.SUCCEEDED

@@ -51,6 +51,7 @@ class Held:
     def __init__(self) -> None:
         self.samples: dict[str, Sample] = {}
         self.released: list[Sample] | None = None
+        self.barred: set[str] = set()
 
     def matching(self, request: CreateErasureRequest) -> list[str]:
         by = request.erasure.selection
@@ -78,6 +79,7 @@ class Held:
             del self.samples[sample_id]
         if gone and self.released is not None:
             self.released = list(self.samples.values())
+        self.barred.update(request.erasure.selection.subjects.ids)
         return len(gone)
 
 
@@ -179,11 +181,24 @@ class Machine(RuleBasedStateMachine):
                 self.client.add_samples(self.own(name), samples)
             assert refused.value.reason == "SAMPLE_EXISTS"
             return
+        if self.held[name].barred & {new[own].subject_id for own in new.keys() - held.keys()}:
+            with pytest.raises(UnlearnError) as refused:
+                self.client.add_samples(self.own(name), samples)
+            assert refused.value.reason == "SUBJECT_SUPPRESSED"
+            return
         response = self.client.add_samples(self.own(name), samples)
         assert response.added == len(new) - len(held)
         assert response.added + response.unchanged == len(samples)
         held.update(new)
         self.hold_up()
+
+    @precondition(lambda self: any(held.barred for held in self.held.values()))
+    @rule(data=st.data())
+    def come_back(self, data: st.DataObject) -> None:
+        barred = [(name, person) for name in self.held for person in self.held[name].barred]
+        name, person = data.draw(st.sampled_from(sorted(barred)))
+        self.client.lift_suppression(self.own(name), person, "came back")
+        self.held[name].barred.remove(person)
 
     def awaited(self, name: str) -> set[str]:
         """The CORE samples, not held, that requests which wait in a model name."""

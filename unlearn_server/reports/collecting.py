@@ -43,9 +43,9 @@ _WITH_OUTCOMES = (
     .where(sa.or_(outcomes.c.key.is_not(None), erasures.c.refusal_leaf.is_(None)))
 )
 # Of a request that was done in one model and refused then, the refusal is a row of its own.
-_REFUSED = sa.select(
-    erasures.c.refusal_leaf, *_REQUEST, *[sa.null()] * 4, erasures.c.key
-).where(erasures.c.refusal_leaf.is_not(None))
+_REFUSED = sa.select(erasures.c.refusal_leaf, *_REQUEST, *[sa.null()] * 4, erasures.c.key).where(
+    erasures.c.refusal_leaf.is_not(None)
+)
 _OPEN = (
     sa.select(erasures, outcomes.c.leaf_index)
     .select_from(erasures.outerjoin(outcomes, outcomes.c.erasure_key == erasures.c.key))

@@ -13,9 +13,9 @@ ALIGNED = "rlrlrrr"
 
 NOTE = (
     "A row for each outcome and each refusal of a request that was closed in the period, and one "
-    "for each such request without any. Cert. is the certificate's index in the log, No. the row of section 3 "
-    "that says which model and method, Left the days that were left until the request was due, "
-    "below 0 if it was carried out late; canc stands for cancelled, ref for refused."
+    "for each such request without any. Cert. is the certificate's index in the log, No. the row "
+    "of section 3 that says which model and method, Left the days that were left until the request "
+    "was due, below 0 if it was carried out late; canc stands for cancelled, ref for refused."
 )
 """What the columns hold."""
 
