@@ -1,11 +1,15 @@
 """The log survives crashes, shows one history only, and follows its keys."""
 
 import json
+import os
 import random
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from signal import SIGKILL
 from threading import Thread
 from time import sleep
 from typing import Any
@@ -34,6 +38,7 @@ from unlearn_server import rotation, signing
 from unlearn_server.app import Options, running
 from unlearn_server.cli import main
 from unlearn_server.errors import StartupError
+from unlearn_server.failpoints import ENVIRONMENT, Failpoint
 
 CLASSES = ["cat", "dog", "bird"]
 SUBJECTS = 60
@@ -528,3 +533,26 @@ def test_what_cannot_be_rotated(data_dir: Path, tmp_path: Path) -> None:
     assert lost.exit_code == 2
     assert "signing.key: is missing" in lost.stderr
     assert content(data_dir / "log") == before
+
+
+@pytest.mark.parametrize(
+    ("point", "keys"),
+    [
+        (Failpoint.ROTATE_PREPARED, 1),
+        (Failpoint.ROTATE_STORED, 1),
+        (Failpoint.ROTATE_COMMITTED, 2),
+        (Failpoint.ROTATE_REPLACED, 2),
+    ],
+)
+def test_a_killed_rotation_has_happened_or_has_not(
+    data_dir: Path, tmp_path: Path, point: Failpoint, keys: int
+) -> None:
+    command = Path(sys.executable).with_name("unlearn-server")
+    killed = subprocess.run(
+        [command, "keys", "rotate", "--data-dir", data_dir],
+        env={**os.environ, ENVIRONMENT: f"{point}=kill"},
+        capture_output=True,
+        check=False,
+    )
+    assert killed.returncode == -SIGKILL
+    check_it_goes_on(data_dir, keys, tmp_path)

@@ -13,7 +13,7 @@ from unlearn_server.failpoints import ENVIRONMENT, Failpoint
 Fault = Callable[[Servers, Told], None]
 
 STARTUP = [point for point in Failpoint if point.startswith("start.")]
-UNDER_LOAD = [point for point in Failpoint if point not in STARTUP]
+UNDER_LOAD = [point for point in Failpoint if not point.startswith(("start.", "rotate."))]
 
 
 def killed_at(point: Failpoint, count: int = 1) -> Fault:

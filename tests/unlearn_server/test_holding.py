@@ -240,11 +240,12 @@ class World:
     held: dict[tuple[str, int], str] = field(default_factory=dict)
     on_hold: list[tuple[str, str]] = field(default_factory=list)
     asked: list[tuple[Erasure, str, Any]] = field(default_factory=list)
+    barred: set[tuple[str, str]] = field(default_factory=set)
 
     def take(self, step: tuple[Any, ...]) -> None:
         match step:
             case "add", model_id, number, who:
-                if (model_id, number) not in self.held:
+                if (model_id, number) not in self.held and (model_id, who) not in self.barred:
                     self.held[model_id, number] = who
                     self.house.add(model_id, (f"s{number}", who))
             case "hold", who:
@@ -271,6 +272,8 @@ class World:
         for place in {place for each in done for place in self.named(*each)}:
             del self.held[place]
         self.asked = [each for each in self.asked if each not in done]
+        for erasure, kind, what in done:
+            self.barred |= {(model_id, what) for model_id in erasure.models if kind == "subject"}
 
     def named(self, erasure: Erasure, kind: str, what: Any) -> list[tuple[str, int]]:
         is_named = {
