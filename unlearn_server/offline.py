@@ -1,11 +1,9 @@
 """Opens what a server keeps, for commands that work on it without one."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from unlearn_server import failpoints
 from unlearn_server.data_directory import locked
 from unlearn_server.errors import StartupError
 from unlearn_server.keys import KeyRing
@@ -34,7 +32,6 @@ def taken(data_dir: Path, database: str | None) -> Iterator[tuple[Database, KeyR
     Raises:
         StartupError: also if one is running.
     """
-    failpoints.arm(os.environ)
     with locked(data_dir, create=False), _opened(data_dir, database, alone=True) as both:
         yield both
 

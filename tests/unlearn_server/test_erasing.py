@@ -77,7 +77,7 @@ def test_a_batch_takes_as_many_statements_as_one_request(house: House, minimum_c
         taken.append(len(sent))
         assert {house.now(erasure).state for erasure in asked} == {SUCCEEDED}
     assert house.is_consistent("m")
-    assert taken[0] == taken[1] <= 26
+    assert taken[0] == taken[1] <= 25
     assert house.model("m").sample_count == 0
 
 

@@ -245,9 +245,8 @@ class World:
     def take(self, step: tuple[Any, ...]) -> None:
         match step:
             case "add", model_id, number, who:
-                if (model_id, number) not in self.held and (model_id, who) not in self.barred:
-                    self.held[model_id, number] = who
-                    self.house.add(model_id, (f"s{number}", who))
+                if (model_id, number) not in self.held:
+                    self.add(model_id, number, who)
             case "hold", who:
                 self.on_hold.append((hold(self.house, who), who))
             case "lift", number:
@@ -263,6 +262,14 @@ class World:
             case ("erase",):
                 self.house.eraser.erase_open()
                 self.forget()
+
+    def add(self, model_id: str, number: int, who: str) -> None:
+        if (model_id, who) in self.barred:
+            with pytest.raises(ServiceError, match="was erased from this model"):
+                self.house.add(model_id, (f"s{number}", who))
+            return
+        self.held[model_id, number] = who
+        self.house.add(model_id, (f"s{number}", who))
 
     def ask(self, kind: str, where: list[str], what: Any, selection: Any) -> None:
         self.asked.append((self.house.ask(selection, *where), kind, what))

@@ -1,10 +1,11 @@
 """``unlearn-server keys``: the key that signs."""
 
+import os
 from pathlib import Path
 
 import click
 
-from unlearn_server import rotation
+from unlearn_server import failpoints, rotation
 from unlearn_server.announcements import Announcements
 from unlearn_server.cli import options
 from unlearn_server.cli.failures import told
@@ -35,6 +36,7 @@ def rotate(data_dir: Path, database: str | None, signing_key: Path | None) -> No
         unlearn-server keys rotate --data-dir ./data
     """
     with told(), taken(data_dir, database) as (held, _):
+        failpoints.arm(os.environ)
         publisher = Publisher(held, data_dir / LOG, Announcements())
         publisher.check()
         key_id = rotation.rotate(held, signing_key or data_dir / SIGNING_FILE)

@@ -13,11 +13,22 @@ from sqlalchemy import Connection
 
 from unlearn_server.errors import Reason, ServiceError
 from unlearn_server.ledger.batches import batches
+from unlearn_server.ledger.columns import Bytes, Instant, Key
 from unlearn_server.ledger.schema import suppressions
 
 _LASTS = suppressions.c.lift_time.is_(None)
 _MINE = suppressions.c.model_key == sa.bindparam("of_model")
 _HASHES: sa.BindParameter[Any] = sa.bindparam("hashes", expanding=True)
+_ADD = sa.insert(suppressions).from_select(
+    ["model_key", "subject_hash", "erase_time"],
+    sa.select(
+        sa.bindparam("of_model", type_=Key),
+        sa.bindparam("subject", type_=Bytes),
+        sa.bindparam("now", type_=Instant),
+    ).where(
+        ~sa.exists().where(_MINE, _LASTS, suppressions.c.subject_hash == sa.bindparam("subject"))
+    ),
+)
 _LASTING = sa.select(suppressions.c.subject_hash).where(
     _MINE, _LASTS, suppressions.c.subject_hash.in_(_HASHES)
 )
@@ -27,15 +38,9 @@ def add(
     conn: Connection, model_key: int, subjects: Collection[bytes], erase_time: datetime
 ) -> None:
     """Bars subjects from a model; those that are barred already stay so."""
-    new = sorted(set(subjects) - lasting(conn, model_key, subjects))
-    for batch in batches(new):
-        conn.execute(
-            sa.insert(suppressions),
-            [
-                {"model_key": model_key, "subject_hash": subject, "erase_time": erase_time}
-                for subject in batch
-            ],
-        )
+    asked = {"of_model": model_key, "now": erase_time}
+    for batch in batches(sorted(subjects)):
+        conn.execute(_ADD, [{**asked, "subject": subject} for subject in batch])
 
 
 def lasting(conn: Connection, model_key: int, subjects: Collection[bytes]) -> set[bytes]:

@@ -90,6 +90,35 @@ def test_counts_of_a_ledger_that_was_counted_by_hand(read):
     ]
 
 
+def test_a_refusal_stands_with_its_certificate_beside_what_was_done_before(house):
+    """Refused at once, and refused after one of two models was done."""
+    before = datetime.now(UTC)
+    house.fill("done", ["ada", "bob"])
+    house.fill("waits", ["ada", "bob"], cohort=9)
+    at_once = house.ask(house.subjects("bob"), "waits")
+    halfway = house.ask(house.subjects("ada"), "done", "waits")
+    house.eraser.erase_open()
+    house.holding.place(house.keys.hash_subject("ada"), "a lawsuit")
+    accepted = datetime.now(UTC)
+    certified = {}
+    for asked in (at_once, halfway):
+        refused = house.decisions.refuse(asked.request_id, "gdpr-17-3-b", "the law")
+        leaves = [*(each.certificate for each in refused.outcomes), refused.refusal.certificate]
+        certified[f"erasures/{asked.request_id}"] = [f"certificates/{leaf}" for leaf in leaves]
+    assert sorted(map(len, certified.values())) == [1, 2]
+    after = datetime.now(UTC)
+    with house.database.read() as conn:
+        told, earlier = (
+            json.loads(as_json.render(collect(conn, Period(before, end, after))))
+            for end in (after, accepted)
+        )
+    rows = {(each["erasure"], each["certificate"]) for each in told["closed"]}
+    assert rows == {(name, leaf) for name, leaves in certified.items() for leaf in leaves}
+    assert len(told["closed"]) == len(rows)
+    assert (told["requests"]["refused"], told["requests"]["openAtEnd"]) == (2, 0)
+    assert {each["erasure"]: each["certificates"] for each in earlier["open"]} == certified
+
+
 CLOSED_STATES = [ErasureState.SUCCEEDED, ErasureState.CANCELLED, ErasureState.REFUSED]
 OPEN_STATES = [ErasureState.PENDING, ErasureState.HELD, ErasureState.RUNNING]
 
