@@ -42,7 +42,7 @@ def _opened(data_dir: Path, url: str | None, *, alone: bool) -> Iterator[tuple[D
         raise StartupError("--data-dir: holds no database; name that of a server")
     keys = KeyRing.open(data_dir, create=False)
     # Of a database that was lost meanwhile, each write says so.
-    database = Database.open(url_of(data_dir, url), alone=(lambda: None) if alone else None)
+    database = Database.open(url_of(data_dir, url), alone=alone)
     try:
         yield database, keys
     finally:

@@ -26,6 +26,14 @@ _CANNOT_START = 1
     help="HOST:PORT to answer gRPC at.",
 )
 @click.option(
+    "--advertise",
+    envvar="UNLEARN_ADVERTISE",
+    show_envvar=True,
+    metavar="HOST:PORT",
+    help="Where other servers on the same PostgreSQL database reach this one; by default "
+    "--address, or this machine's name where that is every interface.",
+)
+@click.option(
     "--metrics-address",
     default="localhost:9464",
     envvar="UNLEARN_METRICS_ADDRESS",
@@ -63,6 +71,7 @@ def serve(
     data_dir: Path,
     database: str | None,
     address: str,
+    advertise: str | None,
     metrics_address: str,
     signing_key: Path | None,
     log_origin: str | None,
@@ -91,5 +100,6 @@ def serve(
                 witnesses,
                 witnesses_wanted,
                 database,
+                advertise,
             )
         )
