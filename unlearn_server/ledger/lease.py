@@ -19,8 +19,8 @@ from contextlib import suppress
 from threading import Event, Thread
 
 import psycopg
-from sqlalchemy import Engine, Row, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Engine, Row, TextClause, text
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from unlearn_server.ledger import postgresql
 from unlearn_server.ledger.tenure import CHANNEL, Tenure
@@ -38,7 +38,9 @@ _TAKE = text(
     "UPDATE leases SET fence = fence + 1, beat = beat + 1, address = :address "
     "WHERE fence = :fence AND beat = :beat RETURNING fence"
 )
-_RESIGN = text("UPDATE leases SET address = NULL WHERE fence = :fence")
+_RESIGN = text(
+    "UPDATE leases SET address = NULL WHERE fence = :fence RETURNING pg_notify(:channel, '')"
+)
 # From nobody: look who holds the lease.
 _LOOK_NOW = text("SELECT pg_notify(:channel, '')")
 
@@ -90,11 +92,14 @@ class Lease:
     def close(self) -> None:
         """Gives the lease back, if it is held, for others to take at once."""
         self._closing.set()
-        with suppress(DBAPIError), self._engine.begin() as connection:  # else it runs out
-            if self._fence is not None:
-                connection.execute(_RESIGN, {"fence": self._fence})
-            connection.execute(_LOOK_NOW, {"channel": CHANNEL})
+        self._try(_LOOK_NOW, {"channel": CHANNEL})  # wakes the thread
         self._thread.join()
+        if self._fence is not None:
+            self._try(_RESIGN, {"fence": self._fence, "channel": CHANNEL})
+
+    def _try(self, statement: TextClause, values: dict[str, str | int]) -> None:
+        with suppress(DBAPIError), self._engine.begin() as connection:
+            connection.execute(statement, values)
 
     def _start(self) -> None:
         # Nobody's disk needs to have seen a beat.
@@ -110,8 +115,8 @@ class Lease:
     def _run(self) -> None:
         try:
             while not self._closing.is_set():
-                self._listen()
                 self._look()
+                self._listen()
         except (DBAPIError, psycopg.Error):
             if not self._closing.is_set():
                 self._lost()
@@ -151,14 +156,24 @@ class Lease:
 
     def _take(self, seen: Row[tuple[int, int, str | None]]) -> None:
         began = _now()
-        with self._engine.begin() as connection:
-            postgresql.take_turn(connection)
-            asked = {"fence": seen.fence, "beat": seen.beat, "address": self._own_address}
-            fence = connection.scalar(_TAKE, asked)
-            connection.execute(_LOOK_NOW, {"channel": CHANNEL})
+        try:
+            fence = self._raise_fence(seen)
+        except OperationalError as error:
+            if isinstance(error.orig, psycopg.errors.LockNotAvailable):
+                return  # somebody writes for long; it is tried again at the next beat
+            raise
         if fence is None:
             return
         self.address, self._seen, self._is_settled = self._own_address, None, True
         self._valid_until = began + SECONDS
         self._fence = fence
         self._news()
+
+    def _raise_fence(self, seen: Row[tuple[int, int, str | None]]) -> int | None:
+        """The lease's next number; None if the holder gave a sign of life meanwhile."""
+        asked = {"fence": seen.fence, "beat": seen.beat, "address": self._own_address}
+        with self._engine.begin() as connection:
+            postgresql.take_turn(connection)
+            fence: int | None = connection.scalar(_TAKE, asked)
+            connection.execute(_LOOK_NOW, {"channel": CHANNEL})
+        return fence
