@@ -263,3 +263,13 @@ signing_keys = Table(
     Column("public_key", Bytes, nullable=False),
     Column("endorsement", Bytes),
 )
+
+# One row, which only servers on PostgreSQL use: see ``ledger.lease``.
+leases = Table(
+    "leases",
+    metadata,
+    Column("key", Key, primary_key=True),
+    Column("fence", BigInteger, nullable=False),
+    Column("beat", BigInteger, nullable=False),
+    Column("address", String),
+)
