@@ -22,6 +22,8 @@ SHORTEST = 8
 
 _BLOCK = 1 << 22
 
+_ENDED = FileNotFoundError, ProcessLookupError  # what is said of a process that was here just now
+
 Pieces = dict[str, bytes]
 
 
@@ -120,6 +122,17 @@ def encoded(pieces: Pieces) -> Pieces:
     return forms
 
 
+def parts(sealed: dict[str, set[bytes]]) -> Pieces:
+    """All that is sealed, in small parts: databases may split what they store."""
+    return {
+        f"{kind}/{i}/{start}": value[start : start + 16]
+        for kind, values in sealed.items()
+        for i, value in enumerate(sorted(values))
+        for start in range(0, len(value), 16)
+        if len(value[start : start + 16]) >= SHORTEST
+    }
+
+
 def _base64(piece: bytes) -> Iterable[bytes]:
     """The characters that a piece fixes, behind 0, 1 or 2 other bytes."""
     for before in range(3):
@@ -139,5 +152,7 @@ def _held_open(process: int) -> Iterator[tuple[str, bytes]]:
             for _, content in _read(descriptor):
                 yield f"{process} holds {os.readlink(descriptor)}", content
     for thread in Path(f"/proc/{process}/task").iterdir():
-        for child in (thread / "children").read_text().split():
-            yield from _held_open(int(child))
+        with suppress(*_ENDED):
+            for child in (thread / "children").read_text().split():
+                with suppress(*_ENDED):
+                    yield from _held_open(int(child))

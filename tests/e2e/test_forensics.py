@@ -21,7 +21,7 @@ from PIL import Image
 from sqlalchemy import create_engine, text
 
 from tests.e2e.commands import exit_code
-from tests.e2e.forensics import Pieces, Scene, encoded, numbers, traces
+from tests.e2e.forensics import Pieces, Scene, encoded, numbers, parts, traces
 from tests.postgres import Postgres, binaries, running
 from unlearn.v1.erasure_pb2 import Erasure
 from unlearn.v1.model_pb2 import Features, Sample
@@ -134,15 +134,8 @@ def sealed_of(place: Place, data_dir: Path) -> dict[str, set[bytes]]:
 
 
 def stays(scene: Scene, sealed: dict[str, set[bytes]]) -> set[str]:
-    """The kinds of which a part is somewhere: databases may split what they store."""
-    parts = {
-        f"{kind}/{i}/{start}": value[start : start + 16]
-        for kind, values in sealed.items()
-        for i, value in enumerate(sorted(values))
-        for start in range(0, len(value), 16)
-        if len(value[start : start + 16]) >= 12
-    }
-    return {kind.partition("/")[0] for kind in scene.find(parts)}
+    """The kinds of which a part is somewhere."""
+    return {kind.partition("/")[0] for kind in scene.find(parts(sealed))}
 
 
 def test_nothing_of_whom_was_erased_can_be_read(
@@ -202,12 +195,12 @@ def test_what_postgresql_keeps_opens_with_the_old_master_key_alone(
     with open_server(data_dir, place.url) as server:
         server.client.create_model("m", f"features:{WIDTH}", CLASSES)
         server.client.add_samples("m", [with_features("s", HERS, 1), with_features("t", HIS, 2)])
-        [(sample_hash, *parts)] = place.query(
+        [(sample_hash, *columns)] = place.query(
             data_dir,
             "SELECT sample_hash, payload, wrapped_key, master_id FROM samples JOIN sample_keys "
             "ON sample_key = key ORDER BY key LIMIT 1",
         )
-        sealed, identity = Sealed(*map(bytes, parts)), rows.identity("m", bytes(sample_hash))
+        sealed, identity = Sealed(*map(bytes, columns)), rows.identity("m", bytes(sample_hash))
         accepted = server.client.create_erasure(Selection.subjects([HERS]))
         assert server.client.wait_for_erasure(accepted.name).state == Erasure.SUCCEEDED
         old = KeyRing.open(data_dir, create=False)

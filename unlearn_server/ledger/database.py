@@ -15,7 +15,7 @@ until it is truncated: call ``checkpoint`` after an erasure. PostgreSQL keeps a 
 its files until VACUUM frees the place and another row takes it, and for as long in its own log,
 replicas and backups as these are kept. Of an erased sample that is ciphertext, whose key lies
 there only wrapped under master.key, which is never in the database; keyed hashes; and the
-weights, salts and commitments of old releases, in clear.
+weights and salts of old releases, sealed as well; and their commitments.
 
 **A commit whose answer is lost** may have happened. Callers of the service ask again under
 the same request id. The server itself could go on with an old release in memory: so it gives
