@@ -13,9 +13,9 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from unlearn_server.domain import Model
+from unlearn_server.domain import KeyKind, Model, Sealed
 from unlearn_server.errors import StartupError
-from unlearn_server.ledger import models, releases, samples
+from unlearn_server.ledger import adoption, key_ids, models, releases, samples
 from unlearn_server.ledger.database import MIGRATIONS, Database
 from unlearn_server.ledger.schema import metadata
 from unlearn_server.ledger.schema import models as MODELS  # noqa: N812
@@ -88,6 +88,40 @@ def _write_as_of(revision: str, url: str) -> None:
             {"s": json.dumps(vars(SolveReport("exact", 0.5, 0.25, True)))},
         )
     engine.dispose()
+
+
+def test_what_an_older_version_left_in_clear_is_there_for_the_server_to_seal(url: str) -> None:
+    _write_as_of("0007", url)
+    engine = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.begin() as conn:
+        clear = {"salt": b"s" * 32, "weights": b"\0w\xff"}
+        conn.execute(sa.text("UPDATE releases SET salt = :salt, weights = :weights"), clear)
+        columns = "key, model_key, retention, sample_hash, content_hash, payload"
+        row = {"hash": b"h" * 32}
+        conn.execute(
+            sa.text(f"INSERT INTO samples ({columns}) VALUES (3, 7, 'USER', :hash, :hash, :hash)"),  # noqa: S608 # ours
+            row,
+        )
+        conn.execute(sa.text("INSERT INTO sample_keys VALUES (3, :hash)"), row)
+    engine.dispose()
+    database = Database.open(url)
+    with database.write() as conn:
+        key_ids.add(conn, KeyKind.MASTER, b"master")
+        [release] = adoption.clear_releases(conn)
+        assert (release.model_id, release.payload) == ("m", b"s" * 32 + b"\0w\xff")
+        model = models.get(conn, "m")
+        [[stored]] = samples.stream(conn, model.key, 2)
+        assert stored.sealed == Sealed(b"h" * 32, b"h" * 32, b"")
+        adoption.adopt_samples(conn, b"master")
+        sealed = Sealed(b"payload", b"wrapped", b"master")
+        adoption.adopt_release(conn, release, sealed)
+        key_ids.drop_others(conn, b"master")
+        served = releases.serving(conn, model.key)
+        assert served is not None
+        assert served.sealed == sealed
+        [[stored]] = samples.stream(conn, model.key, 2)
+        assert stored.sealed == Sealed(b"h" * 32, b"h" * 32, b"master")
+    database.close()
 
 
 def test_refuses_a_database_of_a_newer_version(url: str, database: Database) -> None:
