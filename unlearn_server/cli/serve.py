@@ -18,6 +18,7 @@ _CANNOT_START = 1
 @click.command(context_settings={"show_default": True})
 @options.data_dir
 @options.database
+@options.master_key
 @click.option(
     "--address",
     default="localhost:50051",
@@ -70,6 +71,7 @@ _CANNOT_START = 1
 def serve(
     data_dir: Path,
     database: str | None,
+    master_key: str | None,
     address: str,
     advertise: str | None,
     metrics_address: str,
@@ -101,5 +103,6 @@ def serve(
                 witnesses_wanted,
                 database,
                 advertise,
+                master_key,
             )
         )
