@@ -234,7 +234,9 @@ class Eraser:
                     release = releasing.insert(conn, model, prepared, self._keys)
                     reach(Failpoint.ERASE_RELEASED)
                 suppressions.add(conn, model.key, _subjects(batch), now)
-                cases = concluding.cases(model, batch, removal, release, state.n, leakage, now)
+                cases = concluding.cases(
+                    model, batch, removal, self._keys, release, state.n, leakage, now
+                )
                 _add_outcomes(conn, self._certified(conn, cases), now)
                 # Whatever can fail comes before the commit.
                 served = Served.of(model, release, self._keys)
