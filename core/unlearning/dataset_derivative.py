@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from unlearning import blas
 from unlearning.errors import InvalidInputError
-from unlearning.leave_one_out import LeftOut, Refit, leave_out, products
+from unlearning.leave_one_out import LeftOut, Refit, leave_out, of_members, products
 from unlearning.weighted_fit import Rows, WeightedFit
 
 _Floats = NDArray[np.float64]
@@ -73,7 +73,7 @@ def validation_derivatives(fit: WeightedFit, source: Source) -> Iterator[_Floats
         chosen = rows[rows.counts]
         counted = counted or len(chosen) > 0
         q = -2.0 * fit.residuals(chosen)
-        blas.add_product(moments, 1.0, chosen.psi.T.astype(np.float64), q)
+        blas.add_product(moments, 1.0, chosen.in_float64.T, q)
     if not counted:
         raise InvalidInputError(
             "objective",
@@ -82,7 +82,7 @@ def validation_derivatives(fit: WeightedFit, source: Source) -> Iterator[_Floats
         )
     pull = fit.solve(moments)
     for rows in source():
-        yield (blas.product(rows.psi.astype(np.float64), pull) * fit.residuals(rows)).sum(axis=1)
+        yield (blas.product(rows.in_float64, pull) * fit.residuals(rows)).sum(axis=1)
 
 
 def _spread(left: LeftOut, rows: Rows) -> _Floats:
@@ -91,12 +91,12 @@ def _spread(left: LeftOut, rows: Rows) -> _Floats:
     weighted = rows.weights[:, None] * left.residuals
     for members in left.members:
         pairs = left.p[members] @ weighted[members].transpose(0, 2, 1)
-        spread[members] = products(pairs, left.U.T[members])
+        spread[members] = products(pairs, of_members(left.U, members))
     return spread
 
 
 def _of_refits(refits: Iterable[Refit], rows: Rows) -> _Floats:
-    total, psi = np.zeros(len(rows)), rows.psi.astype(np.float64)
+    total, psi = np.zeros(len(rows)), rows.in_float64
     for refit in refits:
         terms = (blas.product(psi, refit.pull) * refit.fit.residuals(rows)).sum(axis=1)
         total += np.where(rows.groups == refit.group, 0.0, terms)

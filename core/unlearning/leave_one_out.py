@@ -90,7 +90,7 @@ class HeldOutError:
 
 def leave_out(fit: WeightedFit, rows: Rows) -> LeftOut:
     """Leaves each group of the rows out of the fit that they are in."""
-    U, errors = fit.whiten(rows.psi), fit.residuals(rows)
+    U, errors = fit.whiten(rows.in_float64), fit.residuals(rows)
     r, p, own = np.zeros_like(errors), np.zeros_like(errors), np.zeros_like(errors)
     left = LeftOut(U, errors, r, p, own, [], [])
     for members in _by_size(rows.groups):
@@ -122,6 +122,13 @@ def held_out_error(residuals: Iterable[_Floats], targets: Iterable[_Floats]) -> 
     return HeldOutError(error / samples, correct / samples, samples)
 
 
+def of_members(U: _Floats, members: _Members) -> _Floats:
+    """The columns of U (d, k) as rows of groups, shape (b, m, d); a view where these are all."""
+    b, m = members.shape
+    is_all = b * m == U.shape[1] and bool((np.diff(members.ravel()) == 1).all())
+    return U.T.reshape(b, m, -1) if is_all else U.T[members]
+
+
 def products(A: _Floats, B: _Floats) -> _Floats:
     """A_i B_i, for A (b, m, k) and B (b, k, n), on the engine's own BLAS."""
     if A.shape[1] == 1:
@@ -131,7 +138,7 @@ def products(A: _Floats, B: _Floats) -> _Floats:
 
 def _leave_out_by_subtraction(left: LeftOut, rows: Rows, members: _Members) -> NDArray[np.bool_]:
     """Fills in what leverages allow, shape (b,)."""
-    U, a = left.U.T[members], rows.weights[members]
+    U, a = of_members(left.U, members), rows.weights[members]
     G = products(U, U.transpose(0, 2, 1))
     root = np.sqrt(a)
     leverages = np.linalg.eigvalsh(root[:, :, None] * G * root[:, None, :])[:, -1]
@@ -150,7 +157,7 @@ def _leave_out_by_refitting(fit: WeightedFit, left: LeftOut, rows: Rows, members
     group = rows[members]
     others = fit.without(group)
     r = others.residuals(group)
-    moments = blas.product(group.psi.T.astype(np.float64), _q(rows, members, r))
+    moments = blas.product(group.in_float64.T, _q(rows, members, r))
     left.residuals[members] = r
     left.refits.append(Refit(int(group.groups[0]), others, others.solve(moments)))
 

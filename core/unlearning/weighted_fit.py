@@ -1,4 +1,4 @@
-"""Ridge regression on weighted rows in float64, unrounded: A = K K', W = A^-1 B.
+"""Ridge regression on weighted rows in float64, unrounded: W = A^-1 B.
 
     A = sum_i a_i psi_i psi_i' + lam I,   B = sum_i a_i psi_i t_i'
 
@@ -9,6 +9,7 @@ Float64 loses about the condition number of A times 2^-53.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -43,6 +44,11 @@ class Rows:
     def __len__(self) -> int:
         return len(self.t)
 
+    @cached_property
+    def in_float64(self) -> _Floats:
+        """The same psi, in C order."""
+        return np.ascontiguousarray(self.psi, np.float64)
+
     def __getitem__(self, chosen: slice | NDArray[Any]) -> Self:
         return type(self)(
             self.psi[chosen],
@@ -60,20 +66,20 @@ class WeightedFit:
     Attributes:
         A: its lower triangle, shape (d, d), Fortran order.
         B: shape (d, C), Fortran order.
-        K: the Cholesky factor of A, a lower triangle, shape (d, d).
+        whitening: the inverse K^-1 of the Cholesky factor of A = K K', a lower triangle (d, d).
         W: shape (d, C), which maps psi in its unit to logits in real units.
     """
 
     A: _Floats
     B: _Floats
-    K: _Floats
+    whitening: _Floats
     W: _Floats
 
     @classmethod
     def of(cls, A: _Floats, B: _Floats) -> Self:
         """Factors A and solves; raises NotSolvableError if A is not definite in float64."""
         K = A.copy(order="F")
-        if not blas.factor(K):
+        if not (blas.factor(K) and blas.invert_triangle(K)):
             raise NotSolvableError("the Gram matrix is not positive definite in float64")
         return cls(A, B, K, _solve(K, B))
 
@@ -103,22 +109,23 @@ class WeightedFit:
 
     def residuals(self, rows: Rows) -> _Floats:
         """The residuals t - W' psi, shape (k, C)."""
-        return np.asarray(rows.t - blas.product(rows.psi.astype(np.float64), self.W))
+        return np.asarray(rows.t - blas.product(rows.in_float64, self.W))
 
-    def whiten(self, psi: NDArray[np.number[Any]]) -> _Floats:
+    def whiten(self, psi: _Floats) -> _Floats:
         """U = K^-1 psi', shape (d, k), so that psi A^-1 psi' = U'U."""
-        return blas.solve_factored(self.K, psi.T)  # type: ignore[arg-type] # which copies it
+        return blas.triangle_product(self.whitening, psi.T)
 
     def solve(self, R: _Floats) -> _Floats:
         """A^-1 R, shape (d, C)."""
-        return _solve(self.K, R)
+        return _solve(self.whitening, R)
 
 
-def _solve(K: _Floats, R: _Floats) -> _Floats:
-    return blas.solve_factored_transposed(K, blas.solve_factored(K, R))
+def _solve(whitening: _Floats, R: _Floats) -> _Floats:
+    half = blas.triangle_product(whitening, R)
+    return blas.triangle_product(whitening, half, transpose=True)
 
 
 def _add(A: _Floats, B: _Floats, sign: float, rows: Rows) -> None:
-    psi = rows.psi.astype(np.float64)
+    psi = rows.in_float64
     blas.add_outer_product(A, sign, (psi * np.sqrt(rows.weights)[:, None]).T)
     blas.add_product(B, sign, psi.T, rows.weights[:, None] * rows.t)
