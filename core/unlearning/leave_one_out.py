@@ -104,16 +104,10 @@ def leave_out(fit: WeightedFit, rows: Rows) -> LeftOut:
     return left
 
 
-def residuals(fit: WeightedFit, blocks: Iterable[Rows]) -> Iterator[_Floats]:
-    """The residuals r of each block of rows, shape (k, C)."""
-    for rows in blocks:
-        yield leave_out(fit, rows).residuals
-
-
-def held_out_error(residuals: Iterable[_Floats], targets: Iterable[_Floats]) -> HeldOutError:
-    """Sums up residuals with their rows' targets; raises InvalidInputError if there are none."""
+def held_out_error(pairs: Iterable[tuple[_Floats, _Floats]]) -> HeldOutError:
+    """Sums up blocks of residuals r with targets t; raises InvalidInputError if there are none."""
     error, correct, samples = 0.0, 0, 0
-    for r, t in zip(residuals, targets, strict=True):
+    for r, t in pairs:
         error += float(np.square(r).sum())
         correct += int(((t - r).argmax(axis=1) == t.argmax(axis=1)).sum())
         samples += len(r)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.unlearning.weighted_rows import ALPHA, C, Case, cases
 from unlearning.errors import InvalidInputError, NotSolvableError
-from unlearning.leave_one_out import held_out_error, leave_out, residuals
+from unlearning.leave_one_out import held_out_error, leave_out
 from unlearning.objective import Objective
 from unlearning.statistics import Statistics
 from unlearning.weighted_fit import Rows, WeightedFit
@@ -20,8 +20,8 @@ from unlearning.weighted_fit import Rows, WeightedFit
 def test_each_group_is_seen_by_a_fit_without_it(case: Case, size: int) -> None:
     expected = case.residuals(case.a).astype(float)
     found = np.empty_like(expected)
-    for part, r in zip(case.parts(size), residuals(case.fit, case.blocks(size)), strict=True):
-        found[part] = r
+    for part, rows in zip(case.parts(size), case.blocks(size), strict=True):
+        found[part] = leave_out(case.fit, rows).residuals
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=case.lost * ALPHA * case.reach)
 
 
@@ -40,7 +40,7 @@ def row(x: float, ridge: float, copies: int = 1) -> Case:
 def test_a_leverage_near_one_loses_nothing(x: float, copies: int) -> None:
     """1 - h down to 2^-49."""
     case = row(x, 0.5, copies)
-    (found,) = residuals(case.fit, [case.rows])
+    found = leave_out(case.fit, case.rows).residuals
     np.testing.assert_allclose(found, case.residuals(case.a).astype(float), rtol=1e-9)
 
 
@@ -55,7 +55,7 @@ def test_of_a_single_sample_or_subject_the_target_is_left() -> None:
 def test_the_error_is_the_mean_and_the_accuracy_counts_largest_logits() -> None:
     t = ALPHA * np.eye(3)
     r = np.array([[0.0, 0.0, 0.0], [0.0, 14.0, -2.0], [1.0, 2.0, 3.0]])
-    found = held_out_error([r[:1], r[1:]], [t[:1], t[1:]])
+    found = held_out_error([(r[:1], t[:1]), (r[1:], t[1:])])
     assert found.error == (0 + 200 + 14) / 3
     assert found.accuracy == 2 / 3  # the second one's logits are 0, 1, 2
     assert found.samples == 3
@@ -63,7 +63,7 @@ def test_the_error_is_the_mean_and_the_accuracy_counts_largest_logits() -> None:
 
 def test_without_a_sample_there_is_no_error() -> None:
     with pytest.raises(InvalidInputError, match="samples: there are none"):
-        held_out_error([], [])
+        held_out_error([])
 
 
 def test_the_fit_of_statistics_is_that_of_their_rows(objective_of: type[Objective]) -> None:
@@ -87,3 +87,10 @@ def test_a_ridge_that_float64_cannot_see_is_refused() -> None:
     same = Rows(1e9 * np.ones((4, 3)), rows.t, rows.groups, rows.weights, rows.counts)
     with pytest.raises(NotSolvableError, match="not positive definite"):
         WeightedFit.of_rows([same], float(Fraction(1, 2**60)))
+
+
+def test_no_matrix_is_of_the_size_of_a_group_with_more_rows_than_features() -> None:
+    case = row(1.0, 1.0, copies=4)
+    left = leave_out(case.fit, case.rows)
+    assert [refit.group for refit in left.refits] == [3]
+    assert sorted(members.shape for members in left.members) == [(3, 1)]
