@@ -42,11 +42,13 @@ class Value:
     Attributes:
         derivative: of the objective by its weight; above 0, more weight raises the error.
         held_out_error: ||r||^2 when it is left out, in squared target units.
+        is_core: whether it is retained as CORE; no subject is.
     """
 
     id: str
     derivative: float
     held_out_error: float
+    is_core: bool = False
 
 
 class Valuer:
@@ -108,17 +110,19 @@ class _Reader:
     def __init__(self, blocks: Callable[[], Iterable[Block]]) -> None:
         self._blocks = blocks
         self._ids: list[str] = []
+        self._are_core: list[bool] = []
 
     def __call__(self) -> Iterator[Rows]:
-        self._ids = []
+        self._ids, self._are_core = [], []
         for block in self._blocks():
             self._ids += block.opened.ids.tolist()
+            self._are_core += block.opened.is_core.tolist()
             yield block.rows
 
     def values(self, derivatives: _Floats, errors: _Floats) -> list[Value]:
         """Of the rows last read."""
-        numbers = zip(self._ids, derivatives.tolist(), errors.tolist(), strict=True)
-        return [Value(*each) for each in numbers]
+        numbers = derivatives.tolist(), errors.tolist()
+        return [Value(*each) for each in zip(self._ids, *numbers, self._are_core, strict=True)]
 
 
 def _groups(moment: Moment, objective: Objective) -> Groups:
@@ -135,4 +139,4 @@ def _summed(values: Iterable[Value], groups: Groups) -> list[Value]:
         if sample.subject_hash is not None:
             total = sums.setdefault(sample.subject_hash, np.zeros(2))
             total += (value.derivative, value.held_out_error)
-    return [Value(subject.hex(), *map(float, total)) for subject, total in sums.items()]
+    return [Value(subject.hex(), *total.tolist()) for subject, total in sums.items()]

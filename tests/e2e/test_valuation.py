@@ -122,6 +122,7 @@ def test_derivatives_are_those_of_refits_most_harmful_first(
     assert values == {own: pytest.approx(value, rel=1e-8) for own, value in expected.items()}
     held_out = {each.id: each.held_out_error for each in told}
     assert held_out == dict(zip(ids, map(pytest.approx, errors), strict=True))
+    assert {each.id for each in told if each.core} == {"c0", "c1", "c2", "c3"}
     assert [each.derivative for each in told] == sorted(values.values(), reverse=True)
     assert derivatives(server, model_id, objective=objective, limit=3) == told[:3]
 

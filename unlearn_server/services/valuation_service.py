@@ -28,7 +28,10 @@ class ValuationService(valuation_pb2_grpc.ValuationServiceServicer):
         )
         for value in values:
             yield valuation_pb2.Derivative(
-                id=value.id, derivative=value.derivative, held_out_error=value.held_out_error
+                id=value.id,
+                derivative=value.derivative,
+                held_out_error=value.held_out_error,
+                core=value.is_core,
             )
 
     def EstimateError(

@@ -81,6 +81,7 @@ class Derivative(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     DERIVATIVE_FIELD_NUMBER: _builtins.int
     HELD_OUT_ERROR_FIELD_NUMBER: _builtins.int
+    CORE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """sample_id, or the subject's keyed hash with by_subject"""
     derivative: _builtins.float
@@ -89,16 +90,19 @@ class Derivative(_message.Message):
     """||r||^2 when the sample is left out, with OBJECTIVE_LEAVE_SUBJECT_OUT its
     subject; in squared target units.
     """
+    core: _builtins.bool
+    """retained as CORE, so that no erasure takes it"""
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
         derivative: _builtins.float = ...,
         held_out_error: _builtins.float = ...,
+        core: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["derivative", b"derivative", "held_out_error", b"held_out_error", "id", b"id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["core", b"core", "derivative", b"derivative", "held_out_error", b"held_out_error", "id", b"id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
