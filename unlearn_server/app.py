@@ -49,8 +49,10 @@ from unlearn_server.keys import KeyRing
 from unlearn_server.ledger import erasures, log, models, releases, samples
 from unlearn_server.ledger.database import Database, url_of
 from unlearn_server.metrics import LedgerSnapshot, Metrics
+from unlearn_server.moment import Moments
 from unlearn_server.overload import Workers
 from unlearn_server.prediction import Predictor
+from unlearn_server.previewing import Previewer
 from unlearn_server.publishing import Publisher
 from unlearn_server.releasing import Releaser
 from unlearn_server.reports.reporting import Reporter
@@ -58,7 +60,9 @@ from unlearn_server.services.audit_service import AuditService
 from unlearn_server.services.erasure_service import LARGEST_WATCH, ErasureService
 from unlearn_server.services.inference_service import InferenceService
 from unlearn_server.services.model_service import ModelService
+from unlearn_server.services.valuation_service import ValuationService
 from unlearn_server.signing import SIGNING_FILE
+from unlearn_server.valuing import Valuer
 from unlearn_server.witnessing import Witnessing, witnesses_of
 from unlearn_server.workspace import Workspaces
 
@@ -185,6 +189,7 @@ def running(options: Options, lost: Callable[[], None] = lambda: None) -> Iterat
             for tangent in (False, True)
         ]
         ingest = Ingest(database, keys, workspaces)
+        moments = Moments(database, keys, workspaces, draining)
         forwarding = ForwardingInterceptor(database)
         stack.callback(forwarding.close)
         server = _grpc_server(metrics, forwarding)
@@ -198,13 +203,13 @@ def running(options: Options, lost: Callable[[], None] = lambda: None) -> Iterat
             server,
         )
         erasure_pb2_grpc.add_ErasureServiceServicer_to_server(
-            # The methods that it lacks answer UNIMPLEMENTED, as the generated class has them.
-            ErasureService(  # type: ignore[abstract]
+            ErasureService(
                 database,
                 keys,
                 Intake(database, to_erase, changes),
                 Decisions(database, certifier, to_erase, changes),
                 Holding(database, to_erase, changes),
+                Previewer(moments),
                 changes,
                 draining,
             ),
@@ -219,8 +224,7 @@ def running(options: Options, lost: Callable[[], None] = lambda: None) -> Iterat
             server,
         )
         valuation_pb2_grpc.add_ValuationServiceServicer_to_server(
-            valuation_pb2_grpc.ValuationServiceServicer(),  # type: ignore[abstract]
-            server,
+            ValuationService(Valuer(moments)), server
         )
         open_inference_grpc_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(
             InferenceService(Predictor(database, keys, workspaces, ingest)), server
