@@ -9,7 +9,8 @@ from unlearn_server import failpoints, rotation
 from unlearn_server.announcements import Announcements
 from unlearn_server.cli import options
 from unlearn_server.cli.failures import told
-from unlearn_server.data_directory import LOG
+from unlearn_server.data_directory import JOURNAL, LOG
+from unlearn_server.journal import Journal
 from unlearn_server.offline import taken
 from unlearn_server.publishing import Publisher
 from unlearn_server.signing import SIGNING_FILE
@@ -35,10 +36,11 @@ def rotate(data_dir: Path, database: str | None, signing_key: Path | None) -> No
     Example:
         unlearn-server keys rotate --data-dir ./data
     """
-    with told(), taken(data_dir, database) as (held, _):
+    with told(), taken(data_dir, database) as (held, ring):
         failpoints.arm(os.environ)
-        publisher = Publisher(held, data_dir / LOG, Announcements())
+        journal = Journal(data_dir / JOURNAL, ring)
+        publisher = Publisher(held, data_dir / LOG, Announcements(), journal.show)
         publisher.check()
-        key_id = rotation.rotate(held, signing_key or data_dir / SIGNING_FILE)
+        key_id = rotation.rotate(held, signing_key or data_dir / SIGNING_FILE, journal)
         publisher.publish()
     click.echo(f"the key in force is {key_id}")
