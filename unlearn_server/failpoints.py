@@ -24,7 +24,7 @@ ENVIRONMENT = "UNLEARN_FAILPOINTS"
 
 
 class Failpoint(StrEnum):
-    """Every place, in the order in which a request comes by; then those of ``keys rotate``.
+    """Every place, in the order in which a request comes by; then those of commands.
 
     "Stored" is inside the transaction, its last statement done; "committed" is after it.
     """
@@ -69,6 +69,17 @@ class Failpoint(StrEnum):
     ROTATE_STORED = "rotate.stored"
     ROTATE_COMMITTED = "rotate.committed"  # the key in force is not yet in its place
     ROTATE_REPLACED = "rotate.replaced"  # it is; nothing is published
+
+    BACKUP_DATA = "backup.data"  # that file is written, under another name
+    BACKUP_KEYS = "backup.keys"  # the keys too
+    BACKUP_MANIFEST = "backup.manifest"  # all of it is on disk
+    BACKUP_RENAMED = "backup.renamed"
+
+    RESTORE_JOINED = "restore.joined"  # data and keys are one database again
+    RESTORE_REPLAYED = "restore.replayed"  # the journal is replayed
+    RESTORE_RELEASED = "restore.released"  # releases are made of what remains
+    RESTORE_COPIED = "restore.copied"  # to PostgreSQL, if that is asked for
+    RESTORE_MOVED = "restore.moved"  # a file is in its place; the database comes last
 
 
 class FailpointError(ServerError):

@@ -238,3 +238,9 @@ signing_keys = Table(
     Column("public_key", Bytes, nullable=False),
     Column("endorsement", Bytes),
 )
+
+KEY_TABLES = (sample_keys,)
+"""What opens what is encrypted, and is backed up apart from it."""
+
+NOT_BACKED_UP = frozenset({erasures.c.commitment_salt})
+"""Secrets that are not worth a copy: certificates to come say less without them."""
