@@ -43,8 +43,8 @@ Cosigned = Callable[[Head], str]
 """The checkpoint of a head, with the lines of the witnesses that sign it now."""
 
 
-Shown = Callable[[Head], None]
-"""Told of a head before it is published."""
+Shown = Callable[[Connection], None]
+"""Told of the database as it stands before that is published."""
 
 
 def _as_it_is(head: Head) -> str:
@@ -115,7 +115,7 @@ class Publisher:
     def _publish(self, cosigned: Cosigned) -> None:
         with self._database.read() as conn:
             head = log.head(conn)
-            self._shown(head)
+            self._shown(conn)
             if self._published != head.frontier.size:
                 self._write_tiles(conn, head)
         self._published = head.frontier.size

@@ -134,7 +134,7 @@ class Logged:
 
     def show(self) -> None:
         with self.database.read() as conn:
-            self._journal.show(log.head(conn))
+            self._journal.show(conn)
 
     def check(self) -> None:
         assert remembered(self._path, self._keys) == logged(self.database)

@@ -1,13 +1,12 @@
-"""Certificates read back: what a leaf and the journal beside it tell of request and outcome."""
+"""Certificates read back: what a leaf, and the journal beside it, tell of an outcome."""
 
 import json
-from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from unlearn_server.domain import Erasure, ErasureState, Extension, Method, Outcome
+from unlearn_server.domain import Extension, Method, Outcome
 from unlearn_server.journal.records import Remembered
 from unlearn_server.log import envelopes
 from unlearning.information import InformationBound
@@ -37,11 +36,6 @@ class Certificate:
         return cls(told.leaf.index, told, statement["predicateType"], statement["predicate"])
 
     @property
-    def request_id(self) -> str:
-        """Of the request that it is of."""
-        return _own(self.predicate["erasure"])
-
-    @property
     def model_id(self) -> str:
         """Of the model that it is of."""
         return _own(self.predicate["model"]["name"])
@@ -61,29 +55,6 @@ class Certificate:
     def due_time(self) -> datetime:
         """When the request was due at last."""
         return time(self.predicate["dueTime"])
-
-
-def accepted(certificate: Certificate) -> Erasure:
-    """The request as it was accepted, without its salt."""
-    request, told = certificate.told.request or {}, certificate.predicate
-    subjects, extension = told["commitments"].get("subjects"), certificate.extension
-    return Erasure(
-        key=0,
-        request_id=certificate.request_id,
-        fingerprint=b64decode(request["fingerprint"]),
-        selection=certificate.told.selection,
-        subject_root=bytes.fromhex(subjects["root"]) if subjects else None,
-        commitment_salt=None,
-        models=tuple(request["models"]),
-        method=Method[request["method"]],
-        regulation=told["regulation"],
-        state=ErasureState.PENDING,
-        state_reason="",
-        outcomes=(),
-        receive_time=time(told["receiveTime"]),
-        due_time=extension.first_due_time if extension else certificate.due_time,
-        complete_time=None,
-    )
 
 
 def outcome(certificate: Certificate) -> Outcome:

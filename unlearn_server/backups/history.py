@@ -1,8 +1,10 @@
 """What the journal says happened since a backup."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from unlearn_server.domain import Erasure
 from unlearn_server.errors import StartupError
 from unlearn_server.journal import records
 from unlearn_server.journal.lines import read
@@ -18,11 +20,13 @@ class History:
     Attributes:
         tree: the log at its end.
         leaves: appended since, in order.
+        waiting: requests that were open at some time, by request id.
         deleted: the models that were deleted, ever.
     """
 
     tree: Tree
     leaves: tuple[Remembered, ...]
+    waiting: Mapping[str, Erasure]
     deleted: frozenset[str]
 
 
@@ -32,8 +36,10 @@ def since(size: int, path: Path, keys: KeyRing) -> History:
     Raises:
         StartupError: if it is missing, damaged, another server's, or ends before.
     """
-    tree, leaves, deleted = Tree.of(Frontier()), list[Remembered](), set[str]()
+    tree, leaves = Tree.of(Frontier()), list[Remembered]()
+    waiting, deleted = dict[str, Erasure](), set[str]()
     for record in read(path, keys):
+        waiting.update((each.request_id, each) for each in records.waiting(record))
         deleted.update(records.deletions(record))
         growth = records.growth(record)
         if growth:
@@ -45,4 +51,4 @@ def since(size: int, path: Path, keys: KeyRing) -> History:
             f"the journal: ends after {tree.size} certificates, and the backup has {size}; give "
             "the newest copy of the journal"
         )
-    return History(tree, tuple(leaves), frozenset(deleted))
+    return History(tree, tuple(leaves), waiting, frozenset(deleted))

@@ -33,7 +33,7 @@ ASK = (
     "restored from a backup: it may have been withdrawn since; retry it, or cancel it, as whoever "
     "asked for it wants"
 )
-"""What is told of a request that was open in the backup, and had no end since."""
+"""What is told of a request that was open, and has no end that the journal knows."""
 
 
 def replay(conn: Connection, history: History) -> set[str]:
@@ -57,8 +57,11 @@ def replay(conn: Connection, history: History) -> set[str]:
     return touched - gone.keys()
 
 
-def ask_operator(conn: Connection) -> None:
+def ask_operator(conn: Connection, history: History) -> None:
     """Leaves to people what nobody knows any more: whether a request that is open still stands."""
+    for erasure in history.waiting.values():
+        if models.existing(conn, erasure.models):  # else what it was about is not in the backup
+            _known(conn, erasure)
     after = 0
     while found := erasures.page(conn, erasures.RUNNABLE_STATES, after, 1000):
         after = found[-1].key
@@ -123,16 +126,20 @@ def _hand_over(conn: Connection, each: Certificate) -> None:
 
 
 def _erasure(conn: Connection, each: Certificate) -> Erasure:
-    """The request of a certificate, accepted if the backup has it not, and ready to go on."""
-    request_id = each.request_id
-    erasure = erasures.find(conn, [request_id]).get(request_id)
-    if erasure is None:
-        accepted = certificates.accepted(each)
-        there = models.existing(conn, accepted.models)
-        of_these = tuple(model_id for model_id in accepted.models if model_id in there)
-        [erasure] = erasures.insert(conn, [replace(accepted, models=of_these)]).values()
-    else:
-        erasures.move(conn, [erasure.key], ErasureState.PENDING, "")
+    """The request of a certificate, ready to go on."""
+    assert each.told.erasure  # noqa: S101 # told of every certificate of one
+    erasure = _known(conn, each.told.erasure)
+    erasures.move(conn, [erasure.key], ErasureState.PENDING, "")
     if each.extension and erasure.extension is None:
         erasures.extend(conn, erasure.key, each.due_time, each.extension)
+    return erasure
+
+
+def _known(conn: Connection, told: Erasure) -> Erasure:
+    """A request as it stands, accepted now if the backup has it not."""
+    erasure = erasures.find(conn, [told.request_id]).get(told.request_id)
+    if erasure is None:
+        there = models.existing(conn, told.models)
+        of_these = tuple(model_id for model_id in told.models if model_id in there)
+        [erasure] = erasures.insert(conn, [replace(told, models=of_these)]).values()
     return erasure

@@ -22,15 +22,17 @@ from unlearn_server.backups import files, replaying
 from unlearn_server.backups.copying import Progress, copy, is_empty
 from unlearn_server.backups.history import History, since
 from unlearn_server.certifying import Certifier
-from unlearn_server.data_directory import JOURNAL, locked
+from unlearn_server.data_directory import JOURNAL, LOG, locked
 from unlearn_server.errors import DecryptionError, StartupError
 from unlearn_server.failpoints import Failpoint, reach
+from unlearn_server.journal import Journal
 from unlearn_server.keys import HASHING_FILE, MASTER_FILE, KeyRing, create_private, read_private
 from unlearn_server.ledger import log
 from unlearn_server.ledger.database import DATABASE_FILE, Database, url_of
 from unlearn_server.ledger.schema import metadata
 from unlearn_server.log import merkle, notes
 from unlearn_server.metrics import LedgerSnapshot, Metrics
+from unlearn_server.publishing import Publisher
 from unlearn_server.releasing import Releaser
 from unlearn_server.signing import SIGNING_FILE
 from unlearn_server.workspace import Workspaces
@@ -80,8 +82,7 @@ def restore(sources: Sources, data_dir: Path, database: str | None, progress: Pr
         keys = _open_secrets(sources.keys, data_dir, work)
         history = since(size, sources.journal, keys)
         (work / JOURNAL.parent).mkdir(mode=0o700)
-        shutil.copyfile(sources.journal, work / JOURNAL)
-        (work / JOURNAL).chmod(0o600)
+        create_private(work / JOURNAL, sources.journal.read_bytes())
         _join(sources, work / DATABASE_FILE)
         reach(Failpoint.RESTORE_JOINED)
         with _opened(f"sqlite:///{work / DATABASE_FILE}") as restored:
@@ -89,6 +90,8 @@ def restore(sources: Sources, data_dir: Path, database: str | None, progress: Pr
             reach(Failpoint.RESTORE_REPLAYED)
             _release(restored, keys, touched)
             reach(Failpoint.RESTORE_RELEASED)
+            journal = Journal(work / JOURNAL, keys)
+            Publisher(restored, work / LOG, Announcements(), journal.show).publish()
             if database is not None:
                 _copy(restored, url_of(data_dir, database), progress)
         reach(Failpoint.RESTORE_COPIED)
@@ -116,7 +119,7 @@ def _open_secrets(keys: Path, data_dir: Path, work: Path) -> KeyRing:
     """Writes what the server keeps in files; the keys that open its samples."""
     master = read_private(data_dir / MASTER_FILE)
     ring = KeyRing(master, b"")
-    with closing(sqlite3.connect(f"file:{keys}?mode=ro", uri=True)) as held:
+    with closing(sqlite3.connect(keys)) as held:
         wrapped = held.execute("SELECT name, payload, wrapped_key FROM secrets").fetchall()
     try:
         secrets = {name: ring.unseal(sealed, key, name.encode()) for name, sealed, key in wrapped}
@@ -154,7 +157,7 @@ def _replay(database: Database, history: History, sources: Sources, work: Path) 
     key = signing.open_key(sources.signing_key or work / SIGNING_FILE, create=False)
     with database.write() as conn:
         touched = replaying.replay(conn, history)
-        replaying.ask_operator(conn)
+        replaying.ask_operator(conn, history)
         certifier = Certifier(key)
         certifier.open(conn, None)
         if history.leaves:
@@ -211,7 +214,7 @@ def _count_on(conn: Connection) -> None:
 
 
 def _move(work: Path, data_dir: Path, *, with_database: bool) -> None:
-    names = [JOURNAL.parent.name, HASHING_FILE, SIGNING_FILE]
+    names = [JOURNAL.parent.name, LOG, HASHING_FILE, SIGNING_FILE]
     for name in [*names, DATABASE_FILE] if with_database else names:
         if (work / name).exists():
             files.sync(work / name)

@@ -10,8 +10,7 @@ from unlearn_server.journal import records
 from unlearn_server.journal.lines import Lines
 from unlearn_server.journal.records import Growth, Told, Tree
 from unlearn_server.keys import KeyRing
-from unlearn_server.ledger import log, models
-from unlearn_server.ledger.log import Head
+from unlearn_server.ledger import erasures, log, models
 from unlearn_server.log import merkle
 from unlearn_server.log.merkle import Frontier
 
@@ -37,6 +36,7 @@ class Journal:
         grown, shown = _newest(self._lines)
         self._base, self._tree = (grown.base, grown.tree) if grown else (_NOTHING, _NOTHING)
         self._shown = shown or _NOTHING
+        self._noted = 0  # the key of the newest request that is written of since it was opened
 
     def open(self, conn: Connection) -> None:
         """Writes what is missing.
@@ -63,12 +63,13 @@ class Journal:
             self._follow(conn, base)
         self._write(base, tree, leaves)
 
-    def show(self, head: Head) -> None:
-        """Writes that a log was committed, before anybody is shown it who keeps it."""
-        tree = Tree.of(head.frontier)
-        if tree != self._shown:
-            self._lines.append(records.shown(tree))
-            self._shown = tree
+    def show(self, conn: Connection) -> None:
+        """Writes what is committed before it is published: the log, and requests that are open."""
+        tree = Tree.of(log.head(conn).frontier)
+        waiting = erasures.page(conn, erasures.OPEN_STATES, self._noted, _BLOCK)
+        if tree != self._shown or waiting:
+            self._lines.append(records.shown(tree, waiting))
+            self._shown, self._noted = tree, waiting[-1].key if waiting else self._noted
 
     def forget(self, model_ids: Collection[str]) -> None:
         """Writes that models were deleted."""

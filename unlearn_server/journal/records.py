@@ -1,18 +1,26 @@
-"""What the journal tells: of leaves appended to the log, of what was shown, of deleted models.
+"""What the journal tells: of leaves appended to the log, of requests that wait, of deleted models.
 
-Of a leaf a certificate tells most. Told beside it is what it leaves out, for it is public: whom
-the request names, as keyed hashes, and what makes the model again where a backup does not have it.
-No salt is told, and no reason that was given: what is here stays.
+Of an outcome its certificate tells. Told beside it is the request, with whom it names as keyed
+hashes, and what makes the model again where a backup does not have it. No salt is told, and no
+reason that was given: what is here stays.
 """
 
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from unlearn_server.domain import Erasure, Model, Selection, SelectionKind
+from unlearn_server.domain import (
+    Erasure,
+    ErasureState,
+    Method,
+    Model,
+    Selection,
+    SelectionKind,
+)
 from unlearn_server.journal.lines import Record
 from unlearn_server.ledger import erasures, log, models, outcomes
 from unlearn_server.ledger.log import Leaf
@@ -54,18 +62,11 @@ class Growth:
 
 @dataclass(frozen=True)
 class Remembered:
-    """A leaf as the journal has it, and what is told beside it."""
+    """A leaf as the journal has it, the request that it is of, and what the model was."""
 
     leaf: Leaf
-    request: Mapping[str, Any] | None
+    erasure: Erasure | None
     model: Mapping[str, Any] | None
-
-    @property
-    def selection(self) -> Selection:
-        """Whom or what the request names."""
-        request = self.request or {}
-        hashes = tuple(map(b64decode, request["hashes"]))
-        return Selection(SelectionKind(request["selection"]), hashes)
 
 
 def grown(base: Frontier, tree: Frontier, leaves: Sequence[Told]) -> Record:
@@ -82,9 +83,9 @@ def deleted(model_ids: Iterable[str]) -> Record:
     return {"deleted": list(model_ids)}
 
 
-def shown(tree: Tree) -> Record:
-    """The record of a log that was committed, and of which anybody may have been shown."""
-    return {"shown": _tree(tree)}
+def shown(tree: Tree, waiting: Iterable[Erasure]) -> Record:
+    """The record of a log that was committed and may be shown, and of requests that are open."""
+    return {"shown": _tree(tree), "open": list(map(_request, waiting))}
 
 
 def growth(record: Record) -> Growth | None:
@@ -99,6 +100,11 @@ def growth(record: Record) -> Growth | None:
 def tree_shown(record: Record) -> Tree | None:
     """Reverses ``shown``; None for another record."""
     return _read(record["shown"]) if "shown" in record else None
+
+
+def waiting(record: Record) -> list[Erasure]:
+    """The requests that a record says were open."""
+    return list(map(_accepted, record.get("open", ())))
 
 
 def deletions(record: Record) -> Sequence[str]:
@@ -136,13 +142,42 @@ def _leaf(each: Told) -> dict[str, Any]:
 
 
 def _request(erasure: Erasure) -> dict[str, Any]:
+    extension = erasure.extension
+    first_due_time = extension.first_due_time if extension else erasure.due_time
     return {
+        "requestId": erasure.request_id,
         "fingerprint": _text(erasure.fingerprint),
         "selection": erasure.selection.kind,
         "hashes": list(map(_text, erasure.selection.hashes)),
-        "method": erasure.method.name,
+        "subjectRoot": erasure.subject_root and _text(erasure.subject_root),
         "models": erasure.models,
+        "method": erasure.method.name,
+        "regulation": erasure.regulation,
+        "receiveTime": erasure.receive_time.isoformat(),
+        "dueTime": first_due_time.isoformat(),
     }
+
+
+def _accepted(told: Mapping[str, Any]) -> Erasure:
+    """The request as it was accepted, but for its salt."""
+    kind, hashes = SelectionKind(told["selection"]), tuple(map(b64decode, told["hashes"]))
+    return Erasure(
+        key=0,
+        request_id=told["requestId"],
+        fingerprint=b64decode(told["fingerprint"]),
+        selection=Selection(kind, hashes),
+        subject_root=told["subjectRoot"] and b64decode(told["subjectRoot"]),
+        commitment_salt=None,
+        models=tuple(told["models"]),
+        method=Method[told["method"]],
+        regulation=told["regulation"],
+        state=ErasureState.PENDING,
+        state_reason="",
+        outcomes=(),
+        receive_time=datetime.fromisoformat(told["receiveTime"]),
+        due_time=datetime.fromisoformat(told["dueTime"]),
+        complete_time=None,
+    )
 
 
 def _model(model: Model) -> dict[str, Any]:
@@ -154,7 +189,7 @@ def _model(model: Model) -> dict[str, Any]:
 
 def _remembered(index: int, each: Mapping[str, Any]) -> Remembered:
     leaf = Leaf(index, b64decode(each["entry"]), b64decode(each["envelope"]))
-    return Remembered(leaf, each["request"], each["model"])
+    return Remembered(leaf, each["request"] and _accepted(each["request"]), each["model"])
 
 
 def _text(value: bytes) -> str:
