@@ -27,7 +27,7 @@ from unlearn.v1 import (
     valuation_pb2,
     valuation_pb2_grpc,
 )
-from unlearn_server import rotation, signing
+from unlearn_server import custody, rotation, signing
 from unlearn_server.announcements import Announcements
 from unlearn_server.auditing import Auditor
 from unlearn_server.certifying import Certifier
@@ -87,9 +87,9 @@ _log = structlog.get_logger(__name__)
 class Options:
     """Where the data are, and where to listen (``host:port``; port 0 takes a free one).
 
-    The signing key's file is one in the data directory, the log's origin one of its own, and the
-    database SQLite's in the data directory, unless they are said. Witnesses are verifier keys and
-    URLs; all are wanted unless it is said how many.
+    The keys are files in the data directory, the log's origin one of its own, and the database
+    SQLite's in the data directory, unless they are said. Witnesses are verifier keys and URLs; all
+    are wanted unless it is said how many.
     """
 
     data_dir: Path
@@ -100,6 +100,7 @@ class Options:
     witnesses: tuple[tuple[str, str], ...] = ()
     witnesses_wanted: int | None = None
     database: str | None = None
+    master_key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -153,8 +154,12 @@ def running(options: Options, lost: Callable[[], None] = lambda: None) -> Iterat
         reach(Failpoint.START_DATABASE)
         stack.callback(database.close)
         # New keys beside an old database would open none of its samples.
-        keys = KeyRing.open(options.data_dir, create=_is_new(database))
+        keys = KeyRing.open(options.data_dir, options.master_key, create=_is_new(database))
         reach(Failpoint.START_KEYS)
+        with database.write() as conn:
+            custody.begin(conn, keys)
+            custody.check(conn, keys)
+        reach(Failpoint.START_KEY_IDS)
         journal = Journal(options.data_dir / JOURNAL, keys)
         certifier = _certifier(database, options, journal)
         reach(Failpoint.START_LOG)
@@ -214,7 +219,7 @@ def running(options: Options, lost: Callable[[], None] = lambda: None) -> Iterat
             server,
         )
         open_inference_grpc_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(
-            InferenceService(Predictor(database, workspaces, ingest)), server
+            InferenceService(Predictor(database, keys, workspaces, ingest)), server
         )
         status = _add_health(server)
         port = _listen(server, options.address)

@@ -221,12 +221,13 @@ class Eraser:
                     removal.delete(conn)
                     reach(Failpoint.ERASE_DELETED)
                 if prepared:
-                    release = releasing.insert(conn, model, prepared)
+                    release = releasing.insert(conn, model, prepared, self._keys)
                     reach(Failpoint.ERASE_RELEASED)
                 suppressions.add(conn, model.key, _subjects(batch), now)
                 cases = concluding.cases(model, batch, removal, release, state.n, leakage, now)
                 _add_outcomes(conn, self._certified(conn, cases), now)
-                served = Served.of(model, release)  # whatever can fail comes before the commit
+                # Whatever can fail comes before the commit.
+                served = Served.of(model, release, self._keys)
                 reach(Failpoint.ERASE_STORED)
             reach(Failpoint.ERASE_COMMITTED)
             workspace.keep_state(state, version)

@@ -31,6 +31,7 @@ class Failpoint(StrEnum):
 
     START_DATABASE = "start.database"  # the tables are there
     START_KEYS = "start.keys"  # and the key files
+    START_KEY_IDS = "start.key-ids"  # noted in the database
     START_SIGNING_KEY = "start.signing-key"  # and the signing key, which no log knows yet
     START_LOG = "start.log"  # the log has begun
 
@@ -69,6 +70,15 @@ class Failpoint(StrEnum):
     ROTATE_STORED = "rotate.stored"
     ROTATE_COMMITTED = "rotate.committed"  # the key in force is not yet in its place
     ROTATE_REPLACED = "rotate.replaced"  # it is; nothing is published
+
+    MASTER_PREPARED = "master.prepared"  # the next master key is on disk, which nothing knows yet
+    MASTER_BEGUN = "master.begun"  # it wraps what is new
+    MASTER_STORED = "master.stored"  # some keys are wrapped anew, in the transaction
+    MASTER_COMMITTED = "master.committed"
+    MASTER_WRAPPED = "master.wrapped"  # all are
+    MASTER_DROPPED = "master.dropped"  # the database knows the old key no more
+    MASTER_OVERWRITTEN = "master.overwritten"  # where that is in a file
+    MASTER_REPLACED = "master.replaced"
 
     BACKUP_DATA = "backup.data"  # that file is written, under another name
     BACKUP_KEYS = "backup.keys"  # the keys too

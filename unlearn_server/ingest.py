@@ -17,7 +17,7 @@ from unlearn_server.domain import Model, Retention
 from unlearn_server.errors import Reason, ServiceError
 from unlearn_server.failpoints import Failpoint, reach
 from unlearn_server.keys import KeyRing
-from unlearn_server.ledger import holds, models, samples, suppressions
+from unlearn_server.ledger import holds, key_ids, models, samples, suppressions
 from unlearn_server.ledger.database import Database
 from unlearn_server.workspace import Workspaces
 from unlearning.cores import Core
@@ -127,12 +127,13 @@ class Ingest:
             labels = np.array([sample.arrival.label for sample in new], np.int32)
             is_core = np.array([s.arrival.retention is Retention.CORE for s in new], np.bool_)
             state.check_capacity(psi, labels)
-            sealed = [
-                rows.seal(self._draft(sample, row), model, self._keys)
-                for sample, row in zip(new, psi, strict=True)
-            ]
             with self._database.write() as conn:
                 _check_not_suppressed(conn, model, new)
+                master_id = key_ids.masters(conn)[-1]
+                sealed = [
+                    rows.seal(self._draft(sample, row), model, self._keys, master_id)
+                    for sample, row in zip(new, psi, strict=True)
+                ]
                 version = models.bump(conn, model.key)
                 samples.insert(conn, model.key, sealed)
                 # What would erase one of these may not, if it is about somebody on hold.

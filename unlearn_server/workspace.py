@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from unlearn_server import rows
+from unlearn_server import rows, weights
 from unlearn_server.domain import Model, Release
 from unlearn_server.errors import Reason, ServiceError
 from unlearn_server.keys import KeyRing
@@ -40,11 +40,12 @@ class Served:
     weights: NDArray[np.float64] | None
 
     @classmethod
-    def of(cls, model: Model, release: Release | None) -> "Served":
-        """Decodes a release's weights."""
-        if release is None or release.weights is None:
+    def of(cls, model: Model, release: Release | None, keys: KeyRing) -> "Served":
+        """Opens and decodes a release's weights; raises DecryptionError."""
+        secrets = weights.unseal(release, model, keys)
+        if release is None or secrets is None:
             return cls(model, 0, None)
-        integers = np.frombuffer(release.weights, "<i8")
+        integers = np.frombuffer(secrets.weights, "<i8")
         if not model.objective.is_tangent:
             integers = integers.reshape(model.objective.width, len(model.objective.classes))
         return cls(model, release.number, model.objective.weights(integers))
@@ -116,7 +117,7 @@ class Workspace:
         with self._publishing:
             self._served = served
 
-    def served(self, database: Database, model_id: str) -> Served:
+    def served(self, database: Database, model_id: str, keys: KeyRing) -> Served:
         """The release to predict with; never waits for an erasure.
 
         Raises:
@@ -126,7 +127,7 @@ class Workspace:
         if served is None:
             with database.read() as conn:
                 model = models.get(conn, model_id)
-                served = Served.of(model, releases.serving(conn, model.key))
+                served = Served.of(model, releases.serving(conn, model.key), keys)
             with self._publishing:
                 if turn == self._turns and turn % 2 == 0:
                     self._served = served

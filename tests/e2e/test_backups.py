@@ -152,8 +152,9 @@ def test_a_backup_is_its_owners_and_holds_no_key_beside_what_it_opens(kept: Lost
     assert kept.backup.stat().st_mode & 0o777 == 0o700
     with closing(sqlite3.connect(kept.backup / "keys")) as keys:
         wrapped = [key for (key,) in keys.execute("SELECT wrapped_key FROM sample_keys")]
+        wrapped += [key for (key,) in keys.execute("SELECT wrapped_key FROM release_keys")]
         secrets = {name for (name,) in keys.execute("SELECT name FROM secrets")}
-    assert len(wrapped) == 3 * 25 - 2 + 12
+    assert len(wrapped) == 3 * 25 - 2 + 12 + 3
     assert secrets == {"id-hashing.key", "signing.key"}
     data = (kept.backup / "data").read_bytes()
     assert not any(key in data for key in wrapped)
@@ -328,7 +329,7 @@ def test_a_backup_of_an_older_schema_is_brought_up_to_date(
 
 
 def make_older(backup: Path) -> None:
-    """Makes a backup one of the schema that had no suppressions."""
+    """Makes a backup one of the schema that had no suppressions, and no ids of keys."""
     older = backup / "older"
     engine = sa.create_engine(f"sqlite:///{older}")
     with engine.begin() as conn:
@@ -342,13 +343,23 @@ def make_older(backup: Path) -> None:
         tables = database.execute("SELECT name FROM main.sqlite_master WHERE type = 'table'")
         for (table,) in tables.fetchall():
             if table not in {"alembic_version", "sqlite_sequence"}:
-                info = database.execute(f"PRAGMA main.table_info({table})").fetchall()
-                names = ", ".join(column[1] for column in info)
+                names = ", ".join(
+                    columns(database, "main", table) & columns(database, "newer", table)
+                )
                 database.execute(
                     f"INSERT INTO main.{table} ({names}) SELECT {names} FROM newer.{table}"  # noqa: S608 # ours
                 )
     older.replace(backup / "data")
-    tell(backup, sha256={**manifest(backup)["sha256"], "data": digest(backup / "data")})
+    with closing(sqlite3.connect(backup / "keys")) as database, database:
+        database.execute("CREATE TABLE older AS SELECT sample_key, wrapped_key FROM sample_keys")
+        for table in ("sample_keys", "release_keys"):
+            database.execute(f"DROP TABLE {table}")
+        database.execute("ALTER TABLE older RENAME TO sample_keys")
+    tell(backup, sha256={name: digest(backup / name) for name in ("data", "keys")})
+
+
+def columns(database: sqlite3.Connection, schema: str, table: str) -> set[str]:
+    return {row[1] for row in database.execute(f"PRAGMA {schema}.table_info({table})")}
 
 
 def manifest(backup: Path) -> dict[str, Any]:
@@ -417,7 +428,7 @@ UNFIT: dict[str, tuple[Callable[[Lost], object], str]] = {
     "a newer schema": (lambda lost: newer_schema(lost.backup), "was written by a newer version"),
     "another master key": (
         lambda lost: (lost.data / "master.key").write_bytes(bytes(32)),
-        "master.key: is not the one that the backup was made under",
+        "master.key: is not the master key that the backup was made under",
     ),
     "no checkpoint": (lambda lost: lost.checkpoint.write_text("?"), "--checkpoint: is no check"),
 }

@@ -158,7 +158,7 @@ def test_no_key_is_made_anew_beside_an_old_database(start, tmp_path, url):
     assert first.terminate() == 0
     second = start(tmp_path / "elsewhere", database=url)
     assert second.wait() == 1
-    assert "master.key: cannot be read" in second.said.splitlines()[-1]
+    assert "id-hashing.key: cannot be read" in second.said.splitlines()[-1]
 
 
 def test_a_server_goes_down_with_its_database_and_comes_back_with_it(start, samples):

@@ -13,7 +13,7 @@ from unlearn_server.failpoints import ENVIRONMENT, Failpoint
 Fault = Callable[[Servers, Told], None]
 
 STARTUP = [point for point in Failpoint if point.startswith("start.")]
-ELSEWHERE = ("start.", "rotate.", "backup.", "restore.")
+ELSEWHERE = ("start.", "rotate.", "master.", "backup.", "restore.")
 UNDER_LOAD = [point for point in Failpoint if not point.startswith(ELSEWHERE)]
 
 

@@ -130,7 +130,7 @@ class Logged:
             self._certifier.certify(conn, [case(name) for name in names])
             if fail:
                 conn.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
-                conn.exec_driver_sql("INSERT INTO sample_keys VALUES (99, x'00')")
+                conn.exec_driver_sql("INSERT INTO erasure_models VALUES (99, 99, 0)")
 
     def show(self) -> None:
         with self.database.read() as conn:

@@ -10,10 +10,11 @@ from unlearn_server.backups import files
 from unlearn_server.backups.copying import Progress, copy
 from unlearn_server.errors import StartupError
 from unlearn_server.failpoints import Failpoint, reach
-from unlearn_server.keys import HASHING_FILE, KeyRing, read_private
-from unlearn_server.ledger import log
+from unlearn_server.keys import HASHING_FILE, KeyRing
+from unlearn_server.ledger import key_ids, log
 from unlearn_server.ledger.database import Database
 from unlearn_server.ledger.schema import KEY_TABLES, metadata
+from unlearn_server.private_files import read_private
 from unlearn_server.signing import SIGNING_FILE
 
 DATA_TABLES = tuple(table for table in metadata.sorted_tables if table not in KEY_TABLES)
@@ -24,6 +25,7 @@ secrets = sa.Table(
     sa.Column("name", sa.String, primary_key=True),
     sa.Column("payload", sa.LargeBinary, nullable=False),
     sa.Column("wrapped_key", sa.LargeBinary, nullable=False),
+    sa.Column("master_id", sa.LargeBinary, nullable=False),
 )
 """The server's own keys but the master key, which wraps these too; in the file of the keys."""
 
@@ -47,7 +49,8 @@ def backup(
         progress: told of the rows.
 
     Raises:
-        StartupError: if the folder is there, or cannot be written.
+        StartupError: if the folder is there, or cannot be written; while the master key is being
+            replaced.
     """
     if folder.exists():
         raise StartupError("DIR: is there already; name one to be made")
@@ -72,6 +75,9 @@ def _write(
 ) -> None:
     hashing, signing = own
     with database.read() as conn:
+        if len(key_ids.masters(conn)) > 1:
+            message = "is being replaced; let unlearn-server keys rotate-master finish first"
+            raise StartupError(f"the master key: {message}")
         checkpoint = log.head(conn).checkpoint
         _write_data(conn, folder / files.DATA, progress)
         reach(Failpoint.BACKUP_DATA)
@@ -102,9 +108,9 @@ def _write_keys(
             metadata.create_all(target, tables=KEY_TABLES)
             secrets.create(target)
             copy(conn, target, KEY_TABLES, progress)
+            [master_id] = key_ids.masters(conn)
             for name, secret in held.items():
-                payload, wrapped_key = keys.seal(secret, name.encode())
-                row = {"name": name, "payload": payload, "wrapped_key": wrapped_key}
-                target.execute(sa.insert(secrets), row)
+                sealed = keys.seal(secret, name.encode(), master_id)
+                target.execute(sa.insert(secrets), {"name": name, **vars(sealed)})
     finally:
         engine.dispose()

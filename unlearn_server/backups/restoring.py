@@ -16,29 +16,32 @@ from uuid import uuid4
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from unlearn_server import signing
+from unlearn_server import custody, master_keys, signing
 from unlearn_server.announcements import Announcements
 from unlearn_server.backups import files, replaying
 from unlearn_server.backups.copying import Progress, copy, is_empty
 from unlearn_server.backups.history import History, since
 from unlearn_server.certifying import Certifier
 from unlearn_server.data_directory import JOURNAL, LOG, locked
+from unlearn_server.domain import Sealed
 from unlearn_server.errors import DecryptionError, StartupError
 from unlearn_server.failpoints import Failpoint, reach
 from unlearn_server.journal import Journal
-from unlearn_server.keys import HASHING_FILE, MASTER_FILE, KeyRing, create_private, read_private
+from unlearn_server.keys import HASHING_FILE, KeyRing
 from unlearn_server.ledger import log
 from unlearn_server.ledger.database import DATABASE_FILE, Database, url_of
 from unlearn_server.ledger.schema import metadata
 from unlearn_server.log import merkle, notes
+from unlearn_server.master_keys import MASTER_FILE, WRAPPED_FILE
 from unlearn_server.metrics import LedgerSnapshot, Metrics
+from unlearn_server.private_files import create_private
 from unlearn_server.publishing import Publisher
 from unlearn_server.releasing import Releaser
 from unlearn_server.signing import SIGNING_FILE
 from unlearn_server.workspace import Workspaces
 
 _WORK = ".restoring"
-_MAY_BE_THERE = {"lock", _WORK, MASTER_FILE}
+_MAY_BE_THERE = {"lock", _WORK, MASTER_FILE, WRAPPED_FILE}
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class Sources:
         journal: of the server that was backed up.
         checkpoint: a note that somebody was shown, if there is one to compare with.
         signing_key: the file of the key that signs; that of the backup if it is None.
+        master_key: where the master key is; in a file in the data directory if it is None.
     """
 
     backup: Path
@@ -58,6 +62,7 @@ class Sources:
     journal: Path
     checkpoint: Path | None
     signing_key: Path | None
+    master_key: str | None
 
 
 def restore(sources: Sources, data_dir: Path, database: str | None, progress: Progress) -> History:
@@ -79,14 +84,14 @@ def restore(sources: Sources, data_dir: Path, database: str | None, progress: Pr
     with locked(data_dir, create=True), _workplace(data_dir) as work:
         manifest = files.read_manifest(sources.backup, sources.keys)
         size, _ = notes.tree_of(manifest.checkpoint)
-        keys = _open_secrets(sources.keys, data_dir, work)
+        keys = _open_secrets(sources, data_dir, work)
         history = since(size, sources.journal, keys)
         (work / JOURNAL.parent).mkdir(mode=0o700)
         create_private(work / JOURNAL, sources.journal.read_bytes())
         _join(sources, work / DATABASE_FILE)
         reach(Failpoint.RESTORE_JOINED)
         with _opened(f"sqlite:///{work / DATABASE_FILE}") as restored:
-            touched = _replay(restored, history, sources, work)
+            touched = _replay(restored, keys, history, sources, work)
             reach(Failpoint.RESTORE_REPLAYED)
             _release(restored, keys, touched)
             reach(Failpoint.RESTORE_RELEASED)
@@ -115,20 +120,21 @@ def _workplace(data_dir: Path) -> Iterator[Path]:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _open_secrets(keys: Path, data_dir: Path, work: Path) -> KeyRing:
+def _open_secrets(sources: Sources, data_dir: Path, work: Path) -> KeyRing:
     """Writes what the server keeps in files; the keys that open its samples."""
-    master = read_private(data_dir / MASTER_FILE)
-    ring = KeyRing(master, b"")
-    with closing(sqlite3.connect(keys)) as held:
-        wrapped = held.execute("SELECT name, payload, wrapped_key FROM secrets").fetchall()
+    masters = master_keys.source(sources.master_key, data_dir)
+    ring = KeyRing(masters, b"")
+    columns = "name, payload, wrapped_key, master_id"
+    with closing(sqlite3.connect(sources.keys)) as held:
+        wrapped = held.execute(f"SELECT {columns} FROM secrets").fetchall()  # noqa: S608 # ours
     try:
-        secrets = {name: ring.unseal(sealed, key, name.encode()) for name, sealed, key in wrapped}
+        secrets = {name: ring.unseal(Sealed(*how), name.encode()) for name, *how in wrapped}
     except DecryptionError as error:
-        message = "is not the one that the backup was made under; give that one"
-        raise StartupError(f"{MASTER_FILE}: {message}") from error
+        message = "is not the master key that the backup was made under; give that one"
+        raise StartupError(f"{masters.name}: {message}") from error
     for name, secret in secrets.items():
         create_private(work / name, secret)
-    return KeyRing(master, secrets[HASHING_FILE])
+    return KeyRing(masters, secrets[HASHING_FILE])
 
 
 def _join(sources: Sources, path: Path) -> None:
@@ -152,10 +158,14 @@ def _opened(url: str) -> Iterator[Database]:
         database.close()
 
 
-def _replay(database: Database, history: History, sources: Sources, work: Path) -> set[str]:
+def _replay(
+    database: Database, keys: KeyRing, history: History, sources: Sources, work: Path
+) -> set[str]:
     """Brings rows and log to where the journal ends; the models to release."""
     key = signing.open_key(sources.signing_key or work / SIGNING_FILE, create=False)
     with database.write() as conn:
+        custody.begin(conn, keys)
+        custody.check(conn, keys)
         touched = replaying.replay(conn, history)
         replaying.ask_operator(conn, history)
         certifier = Certifier(key)

@@ -18,8 +18,15 @@ from unlearn_server.signing import SIGNING_FILE
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @options.data_dir
 @options.database
+@options.master_key
 @options.signing_key
-def backup(folder: Path, data_dir: Path, database: str | None, signing_key: Path | None) -> None:
+def backup(
+    folder: Path,
+    data_dir: Path,
+    database: str | None,
+    master_key: str | None,
+    signing_key: Path | None,
+) -> None:
     """Back up to DIR, which is made, beside a server that goes on.
 
     DIR/data holds all that is stored but the keys; DIR/keys holds these, and the server's own,
@@ -32,7 +39,8 @@ def backup(folder: Path, data_dir: Path, database: str | None, signing_key: Path
     Example:
         unlearn-server backup ./backup --data-dir ./data
     """
-    with told(), opened(data_dir, database) as (held, keys), bar("rows") as progress:
+    reached = opened(data_dir, database, master_key)
+    with told(), reached as (held, keys), bar("rows") as progress:
         failpoints.arm(os.environ)
         signing = signing_key or data_dir / SIGNING_FILE
         making.backup(held, keys, data_dir, signing, folder, progress)
@@ -60,6 +68,7 @@ def backup(folder: Path, data_dir: Path, database: str | None, signing_key: Path
     help="The newest checkpoint of the log that anybody has, such as log/checkpoint or that of a "
     "mirror, a witness or a monitor: a journal that does not reach it is refused.",
 )
+@options.master_key
 @options.signing_key
 def restore(
     folder: Path,
@@ -68,11 +77,13 @@ def restore(
     journal: Path,
     keys: Path | None,
     checkpoint: Path | None,
+    master_key: str | None,
     signing_key: Path | None,
 ) -> None:
     """Make a server of BACKUP that goes on with the same log, without whoever was erased since.
 
-    The data directory must hold master.key and nothing else, a PostgreSQL database nothing at all.
+    The data directory must hold nothing but master.key, and not even that where --master-key names
+    another place; a PostgreSQL database must be empty.
     Every erasure in the journal is carried out before anything is served, and releases are made
     anew of what remains. Requests that were open wait for their operator: they may have been
     withdrawn since. Give a checkpoint if you can: of a journal whose end is missing nothing else
@@ -86,7 +97,7 @@ def restore(
         unlearn-server fsck --data-dir ./new
     """
     sources = restoring.Sources(
-        folder, keys or folder / files.KEYS, journal, checkpoint, signing_key
+        folder, keys or folder / files.KEYS, journal, checkpoint, signing_key, master_key
     )
     with told(), bar("rows") as progress:
         failpoints.arm(os.environ)

@@ -18,6 +18,7 @@ _CANNOT_START = 1
 @click.command(context_settings={"show_default": True})
 @options.data_dir
 @options.database
+@options.master_key
 @click.option(
     "--address",
     default="localhost:50051",
@@ -62,6 +63,7 @@ _CANNOT_START = 1
 def serve(
     data_dir: Path,
     database: str | None,
+    master_key: str | None,
     address: str,
     metrics_address: str,
     signing_key: Path | None,
@@ -91,5 +93,6 @@ def serve(
                 witnesses,
                 witnesses_wanted,
                 database,
+                master_key,
             )
         )

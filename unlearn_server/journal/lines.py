@@ -14,7 +14,8 @@ from threading import Lock
 from typing import Any
 
 from unlearn_server.errors import StartupError
-from unlearn_server.keys import KeyRing, create_private
+from unlearn_server.keys import KeyRing
+from unlearn_server.private_files import create_private
 
 Record = Mapping[str, Any]
 
