@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import random
 import re
 import shutil
 import signal
@@ -275,6 +276,56 @@ def told(erasure: Erasure) -> tuple[object, ...]:
     if erasure.state in {Erasure.PENDING, Erasure.NEEDS_OPERATOR}:
         without.ClearField("state")
     return (without.SerializeToString(deterministic=True),)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_was_done_since_the_commitments_are_those_of_the_lost_server(
+    open_server: Any, make_sample: Any, tmp_path: Path, seed: int
+) -> None:
+    lost, rng = Lost(tmp_path), random.Random(seed)
+    with open_server(lost.data) as server:
+        fill(server, make_sample)
+        for _ in range(rng.randrange(3)):
+            do_something(server, rng)
+        done("backup", lost.backup, "--data-dir", lost.data)
+        for _ in range(8):
+            do_something(server, rng)
+        live = audits(server)
+        known = certified(server)
+    assert lost.restored_to(tmp_path / "new").exit_code == 0
+    with open_server(tmp_path / "new") as server:
+        assert audits(server) == live
+        assert certified(server) == known
+        do_something(server, rng)
+    assert sound(tmp_path / "new")
+
+
+def audits(server: Any) -> dict[str, Any]:
+    names = [each.name for each in server.client.list_models()]
+    return {name: server.client.audit_model(name.partition("/")[2], SALT) for name in names}
+
+
+def do_something(server: Any, rng: random.Random) -> None:
+    """What needs no sample that the backup has not."""
+    models = rng.sample(["m", "other", "doomed"], rng.randint(1, 3))
+    selection = rng.choice(
+        [
+            Selection.subjects([f"p{rng.randrange(14)}" for _ in range(2)]),
+            Selection.samples([f"s{rng.randrange(28)}"]),
+            Selection.all_user_data(),
+        ]
+        if rng.random() < 0.3
+        else [Selection.subjects([f"p{rng.randrange(14)}"])]
+    )
+    held = server.client.place_hold("p11", "a lawsuit") if rng.random() < 0.3 else None
+    accepted = server.client.create_erasure(selection, models)
+    ended = server.client.wait_for_erasure(accepted.name)
+    if ended.state == Erasure.HELD:
+        server.client.refuse_erasure(ended.name, "gdpr-17-3-e", "a lawsuit")
+    if held:
+        server.client.lift_hold(held.name)
+    if rng.random() < 0.3:
+        server.client.create_release(models[0])
 
 
 def test_a_server_restored_twice_goes_on_with_one_log(
