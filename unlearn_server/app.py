@@ -33,7 +33,7 @@ from unlearn_server.announcements import Announcements
 from unlearn_server.auditing import Auditor
 from unlearn_server.certifying import Certifier
 from unlearn_server.curation import Curation
-from unlearn_server.data_directory import LOG, locked
+from unlearn_server.data_directory import JOURNAL, LOG, locked
 from unlearn_server.decisions import Decisions
 from unlearn_server.eraser import Eraser
 from unlearn_server.errors import StartupError
@@ -45,6 +45,7 @@ from unlearn_server.holding import Holding
 from unlearn_server.ingest import Ingest
 from unlearn_server.intake import Intake
 from unlearn_server.interceptor import LARGEST_MESSAGE, RequestInterceptor
+from unlearn_server.journal import Journal
 from unlearn_server.keys import KeyRing
 from unlearn_server.ledger import erasures, log, models, releases, samples
 from unlearn_server.ledger.database import Database, url_of
@@ -167,7 +168,8 @@ def running(options: Options, lost: Callable[[], None] = lambda: None) -> Iterat
             custody.begin(conn, keys)
             custody.check(conn, keys)
         reach(Failpoint.START_KEY_IDS)
-        certifier = _certifier(database, options)
+        journal = Journal(options.data_dir / JOURNAL, keys)
+        certifier = _certifier(database, options, journal)
         reach(Failpoint.START_LOG)
         metrics = Metrics(lambda: _snapshot(database), lambda: database.fence is not None)
         to_erase, changes = Announcements(), Announcements()
@@ -196,7 +198,7 @@ def running(options: Options, lost: Callable[[], None] = lambda: None) -> Iterat
         model_pb2_grpc.add_ModelServiceServicer_to_server(
             ModelService(
                 database,
-                Curation(database, workspaces),
+                Curation(database, workspaces, journal),
                 ingest,
                 releaser,
             ),
@@ -234,7 +236,9 @@ def running(options: Options, lost: Callable[[], None] = lambda: None) -> Iterat
         witnessing = Witnessing(
             database, witnesses_of(options.witnesses), options.witnesses_wanted, metrics
         )
-        publisher = Publisher(database, options.data_dir / LOG, changes, witnessing.cosigned)
+        publisher = Publisher(
+            database, options.data_dir / LOG, changes, journal.show, witnessing.cosigned
+        )
         publisher.check()
         metrics_port = _expose(metrics, options, stack)
         database.campaign(_advertised(options, port), lambda: _ring(to_erase, changes))
@@ -310,11 +314,12 @@ def _is_new(database: Database) -> bool:
         return not log.has_begun(conn) and not models.page(conn, 0, 1)
 
 
-def _certifier(database: Database, options: Options) -> Certifier:
+def _certifier(database: Database, options: Options, journal: Journal) -> Certifier:
     path = options.signing_key or options.data_dir / SIGNING_FILE
     rotation.finish(database, path)
     with database.write() as conn:
-        certifier = Certifier(signing.open_key(path, create=not log.has_begun(conn)))
+        key = signing.open_key(path, create=not log.has_begun(conn))
+        certifier = Certifier(key, journal)
         reach(Failpoint.START_SIGNING_KEY)
         certifier.open(conn, options.log_origin)
     return certifier

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from unlearn_server.domain import Model
 from unlearn_server.errors import Reason, ServiceError
+from unlearn_server.journal import Journal
 from unlearn_server.ledger import erasures, models
 from unlearn_server.ledger.database import Database
 from unlearn_server.workspace import Workspaces
@@ -31,9 +32,10 @@ class Settings:
 class Curation:
     """Owns the list of models."""
 
-    def __init__(self, database: Database, workspaces: Workspaces) -> None:
+    def __init__(self, database: Database, workspaces: Workspaces, journal: Journal) -> None:
         self._database = database
         self._workspaces = workspaces
+        self._journal = journal
 
     def create(
         self,
@@ -72,6 +74,7 @@ class Curation:
                 _check_deletable(model, etag, has_open=erasures.has_open(conn, model.key))
                 models.delete(conn, model.key, datetime.now(UTC))
             self._workspaces.forget(model_id)
+        self._journal.forget([model_id])
         self._database.checkpoint()
 
 

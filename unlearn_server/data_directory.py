@@ -11,6 +11,9 @@ from unlearn_server.errors import StartupError
 LOG = "log"
 """What the folder in it is called that strangers may read over HTTP."""
 
+JOURNAL = Path("journal", "erasures")
+"""Where the journal is in it; the folder may be a link to another disk."""
+
 
 @contextmanager
 def locked(data_dir: Path, *, create: bool) -> Iterator[None]:

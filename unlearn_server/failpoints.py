@@ -24,7 +24,7 @@ ENVIRONMENT = "UNLEARN_FAILPOINTS"
 
 
 class Failpoint(StrEnum):
-    """Every place, in the order in which a request comes by; then those of ``keys``.
+    """Every place, in the order in which a request comes by; then those of commands.
 
     "Stored" is inside the transaction, its last statement done; "committed" is after it.
     """
@@ -79,6 +79,17 @@ class Failpoint(StrEnum):
     MASTER_DROPPED = "master.dropped"  # the database knows the old key no more
     MASTER_OVERWRITTEN = "master.overwritten"  # where that is in a file
     MASTER_REPLACED = "master.replaced"
+
+    BACKUP_DATA = "backup.data"  # that file is written, under another name
+    BACKUP_KEYS = "backup.keys"  # the keys too
+    BACKUP_MANIFEST = "backup.manifest"  # all of it is on disk
+    BACKUP_RENAMED = "backup.renamed"
+
+    RESTORE_JOINED = "restore.joined"  # data and keys are one database again
+    RESTORE_REPLAYED = "restore.replayed"  # the journal is replayed
+    RESTORE_RELEASED = "restore.released"  # releases are made of what remains
+    RESTORE_COPIED = "restore.copied"  # to PostgreSQL, if that is asked for
+    RESTORE_MOVED = "restore.moved"  # a file is in its place; the database comes last
 
 
 class FailpointError(ServerError):

@@ -85,6 +85,14 @@ class KeyRing:
         """The 32 bytes by which a sample sent again is recognised."""
         return self._hash(b"content", content)
 
+    def authenticate(self, message: bytes) -> bytes:
+        """The 32 bytes that show, to whoever has ``id-hashing.key``, who wrote a message."""
+        return self._hash(b"journal", message)
+
+    def is_authentic(self, message: bytes, mac: bytes) -> bool:
+        """Whether ``authenticate`` made it of this message."""
+        return hmac.compare_digest(self.authenticate(message), mac)
+
     def _hash(self, purpose: bytes, message: bytes) -> bytes:
         # No purpose is a prefix of another once the zero byte ends it.
         return hmac.digest(self._hashing, purpose + b"\0" + message, "sha256")

@@ -43,6 +43,10 @@ Cosigned = Callable[[Head], str]
 """The checkpoint of a head, with the lines of the witnesses that sign it now."""
 
 
+Shown = Callable[[Connection], None]
+"""Told of the database as it stands before that is published."""
+
+
 def _as_it_is(head: Head) -> str:
     return head.checkpoint
 
@@ -55,9 +59,11 @@ class Publisher:
         database: Database,
         directory: Path,
         changes: Announcements,
+        shown: Shown,
         cosigned: Cosigned = _as_it_is,
     ) -> None:
         """Takes the folder, which is made if it is not there, and who asks witnesses."""
+        self._shown = shown
         self._database = database
         self._directory = directory
         self._changes = changes
@@ -109,6 +115,7 @@ class Publisher:
     def _publish(self, cosigned: Cosigned) -> None:
         with self._database.read() as conn:
             head = log.head(conn)
+            self._shown(conn)
             if self._published != head.frontier.size:
                 self._write_tiles(conn, head)
         self._published = head.frontier.size

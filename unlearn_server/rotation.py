@@ -10,19 +10,20 @@ from pathlib import Path
 from unlearn_server import signing
 from unlearn_server.certifying import Certifier
 from unlearn_server.failpoints import Failpoint, reach
+from unlearn_server.journal import Journal
 from unlearn_server.ledger import log
 from unlearn_server.ledger.database import Database
 from unlearn_server.log import envelopes
 
 
-def rotate(database: Database, path: Path) -> str:
+def rotate(database: Database, path: Path, journal: Journal) -> str:
     """Makes a new key that signs from now on, in place of the one in a file; answers its id.
 
     Raises:
         StartupError: if the old key cannot be read, or is not the log's.
     """
     finish(database, path)
-    certifier = Certifier(signing.read_key(path, create=False))
+    certifier = Certifier(signing.read_key(path, create=False), journal)
     following = signing.read_key(_next(path), create=True)
     reach(Failpoint.ROTATE_PREPARED)
     with database.write() as conn:

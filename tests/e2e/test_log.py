@@ -373,7 +373,7 @@ def test_an_old_database_under_a_newer_log_is_refused(
     with serving(data_dir) as server:
         erase(server, "m", Selection.subjects(["p1"]))
     shutil.copy(tmp_path / "old.db", data_dir / "unlearn.db")
-    refused("knows 1 certificates, and 2 others are published .* two histories")
+    refused("knows 1 certificates, and the journal 2, .* two histories")
     log = content(data_dir / "log")
     result = run("keys", "rotate", "--data-dir", data_dir)
     assert result.exit_code == 2

@@ -13,7 +13,8 @@ from unlearn_server.failpoints import ENVIRONMENT, Failpoint
 Fault = Callable[[Servers, Told], None]
 
 STARTUP = [point for point in Failpoint if point.startswith("start.")]
-UNDER_LOAD = [point for point in Failpoint if not point.startswith(("start.", "rotate."))]
+ELSEWHERE = ("start.", "rotate.", "master.", "backup.", "restore.")
+UNDER_LOAD = [point for point in Failpoint if not point.startswith(ELSEWHERE)]
 
 
 def killed_at(point: Failpoint, count: int = 1) -> Fault:

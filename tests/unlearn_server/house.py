@@ -29,6 +29,7 @@ from unlearn_server.evidence import Evidence
 from unlearn_server.holding import Holding
 from unlearn_server.ingest import Arrival, Ingest
 from unlearn_server.intake import Intake, Request
+from unlearn_server.journal import Journal
 from unlearn_server.keys import KeyRing
 from unlearn_server.ledger import erasures, models
 from unlearn_server.ledger.database import Database
@@ -56,7 +57,8 @@ class House:
         self.holding = Holding(self.database, self.to_erase, changes)
         self.evidence = Evidence(self.database)
         self._releaser = Releaser(self.database, self.keys, workspaces, metrics, self.to_erase)
-        certifier = Certifier(Ed25519PrivateKey.generate())
+        journal = Journal(directory / "journal", self.keys)
+        certifier = Certifier(Ed25519PrivateKey.generate(), journal)
         self.decisions = Decisions(self.database, certifier, self.to_erase, changes)
         self.eraser, self.patient_eraser = (
             Eraser(
@@ -75,7 +77,7 @@ class House:
         with self.database.write() as conn:
             certifier.open(conn, None)
         self.auditor = Auditor(self.database, self.keys, workspaces, Event())
-        self._curation = Curation(self.database, workspaces)
+        self._curation = Curation(self.database, workspaces, journal)
         self._ingest = Ingest(self.database, self.keys, workspaces)
         self._random = np.random.default_rng(0)
 

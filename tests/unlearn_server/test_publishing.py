@@ -33,7 +33,7 @@ class Press:
             self._certifier.open(conn, ORIGIN)
 
     def new_publisher(self) -> Publisher:
-        return Publisher(self.database, self.folder, self.changes)
+        return Publisher(self.database, self.folder, self.changes, lambda _: None)
 
     def grow(self, count: int) -> None:
         with self.database.write() as conn:

@@ -10,7 +10,8 @@ from unlearn_server.announcements import Announcements
 from unlearn_server.cli import options
 from unlearn_server.cli.failures import told
 from unlearn_server.cli.progress import bar
-from unlearn_server.data_directory import LOG
+from unlearn_server.data_directory import JOURNAL, LOG
+from unlearn_server.journal import Journal
 from unlearn_server.offline import opened, taken
 from unlearn_server.publishing import Publisher
 from unlearn_server.signing import SIGNING_FILE
@@ -39,11 +40,12 @@ def rotate(
     Example:
         unlearn-server keys rotate --data-dir ./data
     """
-    with told(), taken(data_dir, database, master_key) as (held, _):
+    with told(), taken(data_dir, database, master_key) as (held, ring):
         failpoints.arm(os.environ)
-        publisher = Publisher(held, data_dir / LOG, Announcements())
+        journal = Journal(data_dir / JOURNAL, ring)
+        publisher = Publisher(held, data_dir / LOG, Announcements(), journal.show)
         publisher.check()
-        key_id = rotation.rotate(held, signing_key or data_dir / SIGNING_FILE)
+        key_id = rotation.rotate(held, signing_key or data_dir / SIGNING_FILE, journal)
         publisher.publish()
     click.echo(f"the key in force is {key_id}")
 

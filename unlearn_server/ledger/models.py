@@ -102,6 +102,22 @@ def existing(conn: Connection, model_ids: Collection[str]) -> dict[str, bool]:
     }
 
 
+def ever(conn: Connection, model_ids: Collection[str]) -> dict[str, Model]:
+    """Those of these models that there are or were; without their releases."""
+    query = sa.select(models, sa.null().label("release"))
+    return {
+        row.model_id: _model(row)
+        for batch in batches(tuple(model_ids))
+        for row in conn.execute(query.where(models.c.model_id.in_(batch)))
+    }
+
+
+def deleted(conn: Connection) -> list[str]:
+    """The ids of the models that were deleted, in order of creation."""
+    query = sa.select(models.c.model_id).where(models.c.delete_time.is_not(None))
+    return list(conn.scalars(query.order_by(models.c.key)))
+
+
 def not_found() -> ServiceError:
     """What is said of a model that there is not."""
     message = "name: there is no such model; ListModels names those there are"

@@ -117,6 +117,29 @@ def insert(
     return release
 
 
+def supersede(conn: Connection, model_key: int, number: int, destroy_time: datetime) -> None:
+    """Destroys the release that serves, as one up to this number did that is not there any more.
+
+    No later one gets that number. What was being solved for is given up.
+    """
+    conn.execute(_FAIL_SOLVING, {"of_model": model_key})
+    conn.execute(_DESTROY_KEY, {"of_model": model_key})
+    conn.execute(_DESTROY_SERVING, {"of_model": model_key, "now": destroy_time})
+    last = conn.execute(_LAST, {"of_model": model_key}).one_or_none()
+    if last is None or last.number < number:
+        conn.execute(
+            sa.insert(releases),
+            {
+                "model_key": model_key,
+                "number": number,
+                "state": ReleaseState.DESTROYED,
+                "sample_count": 0,
+                "create_time": destroy_time,
+                "destroy_time": destroy_time,
+            },
+        )
+
+
 def _insert(conn: Connection, model_key: int, release: Release, request_id: str | None) -> None:
     row = {"model_key": model_key, "request_id": request_id, **vars(release)}
     sealed: Sealed | None = row.pop("sealed")

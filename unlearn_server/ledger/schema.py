@@ -273,3 +273,12 @@ leases = Table(
     Column("beat", BigInteger, nullable=False),
     Column("address", String),
 )
+
+KEY_TABLES = (sample_keys, release_keys)
+"""What opens what is encrypted, and is backed up apart from it."""
+
+BACKED_UP = tuple(table for table in metadata.sorted_tables if table is not leases)
+"""Each after those that it refers to. Who holds the lease is of the moment."""
+
+NOT_BACKED_UP = frozenset({erasures.c.commitment_salt})
+"""Secrets that are not worth a copy: certificates to come say less without them."""
