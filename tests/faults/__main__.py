@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from tests import postgres
 from tests.benchmarks import machine
-from tests.benchmarks.report import RESULTS, write
+from tests.benchmarks.files import RESULTS, write
 from tests.faults.campaign import Summary, campaign
 from tests.faults.faults import STARTUP, Fault, killed_at
 from tests.faults.plan import on_postgresql, on_sqlite
