@@ -105,6 +105,8 @@ def campaign(
         for done, fault in enumerate(faults, 1):
             strike(fault)
             progress(done)
+            if told.violations:
+                break
         with servers.up():
             stop()
             checked = Checker(servers.address, told, log).check()

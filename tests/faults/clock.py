@@ -1,5 +1,6 @@
 """A clock that jumps, ahead and back, under a server's feet."""
 
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from tests.faults.servers import Servers
 from tests.faults.told import Told
 
 _JUMPS = (timedelta(hours=1), timedelta(days=-400), timedelta(days=400), timedelta(hours=-1))
-_SEEN = timedelta(days=700)
+_YEAR = re.compile(r'"timestamp": "(\d{4})-')
 
 
 def clock_jumps(library: Path, answers: int = 60) -> Fault:
@@ -18,14 +19,11 @@ def clock_jumps(library: Path, answers: int = 60) -> Fault:
     def happen(servers: Servers, told: Told) -> None:
         servers.start({"LD_PRELOAD": str(library), "CLOCK_SHIFT": str(shift)})
         servers.wait_until_it_serves()
-        first = len(told.asked)
         for jump in _JUMPS:
             _point(shift, jump)
             after_answers(told, answers)
         shift.unlink()
-        accepted = [each.accepted for each in told.asked[first:] if each.accepted]
-        times = [each.receive_time.ToSeconds() for each in accepted]
-        if max(times) - min(times) < _SEEN.total_seconds():
+        if len(set(_YEAR.findall(servers.said))) < 3:
             told.violations.append("the server's clock did not jump")
         end(servers, told, answers)
 
