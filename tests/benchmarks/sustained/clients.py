@@ -23,7 +23,7 @@ from unlearn.v1.model_pb2_grpc import ModelServiceStub
 CONNECTIONS = 16
 """Of each process. On one connection no more than 128 calls reach the server at a time."""
 
-CALL_SECONDS = 20.0
+CALL_SECONDS = 60.0
 _DETAILS = "grpc-status-details-bin"
 
 
