@@ -37,7 +37,7 @@ def save(measured: Mapping[str, Measured], path: Path) -> None:
             axes.set_ylabel(label)
         for axes in panels[:, -1]:
             if axes.get_legend_handles_labels()[0]:
-                axes.legend(frameon=False, loc="upper left")
+                axes.legend(frameon=False, loc="best")
         figure.savefig(path, metadata={"Date": None})
 
 
