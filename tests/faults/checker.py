@@ -210,12 +210,12 @@ class Checker:
 
     def _listed(self) -> Iterator[Erasure]:
         request = ListErasuresRequest(page_size=200)
-        for page in _pages(self._stubs.erasures.ListErasures, request):
+        for page in pages(self._stubs.erasures.ListErasures, request):
             yield from page.erasures
 
     def _certificates(self) -> Iterator[Certificate]:
         request = ListCertificatesRequest(page_size=200)
-        for page in _pages(self._stubs.audits.ListCertificates, request):
+        for page in pages(self._stubs.audits.ListCertificates, request):
             yield from page.certificates
 
     def _leaves(self) -> list[bytes]:
@@ -226,7 +226,7 @@ class Checker:
         return list(published_leaves(self._log, read_checkpoint(note).size))
 
 
-def _pages(listing: Callable[..., Any], request: Any) -> Iterator[Any]:
+def pages(listing: Callable[..., Any], request: Any) -> Iterator[Any]:
     """Every page of a listing."""
     while True:
         page = listing(request, timeout=60)

@@ -10,6 +10,7 @@ from tests.benchmarks.sustained.answers import Answer
 from tests.benchmarks.sustained.arrivals import Segment
 from tests.benchmarks.sustained.book import Book
 from tests.benchmarks.sustained.clients import send
+from tests.faults.checker import pages
 from tests.faults.servers import Stubs
 from unlearn.v1.erasure_pb2 import Erasure, ListErasuresRequest
 
@@ -71,19 +72,12 @@ class Load:
     def carried_out(self) -> list[tuple[float, float]]:
         """Of the newest load: when requests were received and carried out, seconds since."""
         request = ListErasuresRequest(page_size=200, states=[Erasure.SUCCEEDED])
-        times = []
-        while True:
-            page = self._erasures.ListErasures(request, timeout=_PATIENCE)
-            times += [
-                (
-                    self._since(each.receive_time),
-                    self._since(each.complete_time),
-                )
-                for each in page.erasures
-            ]
-            request.page_token = page.next_page_token
-            if not request.page_token:
-                return [(received, done) for received, done in times if received >= 0]
+        times = [
+            (self._since(each.receive_time), self._since(each.complete_time))
+            for page in pages(self._erasures.ListErasures, request)
+            for each in page.erasures
+        ]
+        return [(received, done) for received, done in times if received >= 0]
 
     def _since(self, timestamp) -> float:
         return timestamp.ToNanoseconds() / 1e9 - self.began

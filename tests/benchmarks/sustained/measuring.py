@@ -128,6 +128,7 @@ def measure(folder: Path, minutes: float, options: Sequence[str] = ()) -> Measur
 
 def _climb(load: Load) -> list[Step]:
     """Ever higher rates; the last is the first that the server does not keep up with."""
+    load.run([Segment("none of them", FIRST_RATE, STEP_SECONDS)])  # starts processes
     steps: list[Step] = []
     rate = FIRST_RATE
     while not steps or steps[-1].keeps_up:

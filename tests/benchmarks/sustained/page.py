@@ -135,7 +135,7 @@ def _limits() -> list[str]:
         "it, then as before.",
         f"Clients are {PROCESSES} processes with {CONNECTIONS} connections each, on the same cores "
         "as the server: beyond the peak they take from it what it would need.",
-        f"An {OVERLOADED} must come with a RetryInfo; here nobody heeds it, so the overload goes "
-        "on.",
+        f"Every {OVERLOADED} must come with a RetryInfo; here nobody heeds it, so the overload "
+        "goes on.",
         "A call that is refused must not have been carried out, which the checker finds out.",
     ]
