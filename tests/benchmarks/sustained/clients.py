@@ -20,7 +20,7 @@ from tests.benchmarks.sustained.people import addition, erasure, prediction
 from unlearn.v1.erasure_pb2_grpc import ErasureServiceStub
 from unlearn.v1.model_pb2_grpc import ModelServiceStub
 
-CONNECTIONS = 16
+CONNECTIONS = 12
 """Of each process. On one connection no more than 128 calls reach the server at a time."""
 
 CALL_SECONDS = 60.0

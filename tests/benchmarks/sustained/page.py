@@ -134,7 +134,8 @@ def _limits() -> list[str]:
         f"{duration(PROMPT_SECONDS)}. The long load is at {BELOW:.0%} of it, then {ABOVE:g} times "
         "it, then as before.",
         f"Clients are {PROCESSES} processes with {CONNECTIONS} connections each, on the same cores "
-        "as the server: beyond the peak they take from it what it would need.",
+        "as the server: beyond the peak they take from it what it would need. What a connection "
+        "has beyond 128 calls waits in the client, and counts.",
         f"Every {OVERLOADED} must come with a RetryInfo; here nobody heeds it, so the overload "
         "goes on.",
         "A call that is refused must not have been carried out, which the checker finds out.",
