@@ -23,9 +23,9 @@ def test_who_is_refused_is_told_when_to_come_again_and_what_is_acknowledged_is_d
     servers.start({ENVIRONMENT: f"{Failpoint.ACCEPT_STORED}=sleep:0.2"})
     servers.wait_until_it_serves()
     with processes(PROCESSES) as pool:
-        book = Book(servers.address, people=600)
+        book = Book(servers.address, people=300)
         answers = Load(servers.address, book, pool).run(
-            [Segment("a few", 40, 1), Segment("too many", 2500, 1)]
+            [Segment("a few", 40, 0.5), Segment("too many", 2500, 0.8)]
         )
     assert codes(answers).keys() == {OK, OVERLOADED}
     refusals = [answer for answer in answers if answer.code == OVERLOADED]

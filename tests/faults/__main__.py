@@ -5,6 +5,7 @@ Run with `make faults`; `--kills 0` leaves out what takes the longest.
 
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -30,18 +31,29 @@ console = Console(stderr=True)
 @click.option("--kills", default=110, show_default=True, help="At any moment, on each database.")
 @click.option("--seed", default=0, show_default=True, help="Of what clients do, and when.")
 def main(kills: int, seed: int) -> None:
-    """Attacks, counts and writes; exits with 1 if anything does not agree."""
-    here, commit, rng = machine.describe(PACKAGES), machine.commit(), Random(seed)
-    with TemporaryDirectory() as name, postgres.running(durable=True) as running:
+    """Attacks on both databases at once, counts and writes; exits with 1 if something disagrees."""
+    here, commit = machine.describe(PACKAGES), machine.commit()
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+    with (
+        TemporaryDirectory() as name,
+        postgres.running(durable=True) as running,
+        Progress(*columns, TimeElapsedColumn(), console=console) as bar,
+        ThreadPoolExecutor() as pool,
+    ):
         sqlite, postgresql = (Path(name) / each for each in ("sqlite", "postgresql"))
         sqlite.mkdir()
         postgresql.mkdir()
-        faults = on_postgresql(rng, kills, postgresql, running)
+        faults = on_postgresql(Random(seed), kills, postgresql, running)
         database = ["--database", running.new_database()]
-        campaigns = {
-            "SQLite": _attacked("SQLite", sqlite, on_sqlite(rng, kills, sqlite), seed),
-            "PostgreSQL": _attacked("PostgreSQL", postgresql, faults, seed, database),
+        attacks = {
+            "SQLite": (sqlite, on_sqlite(Random(seed), kills, sqlite), []),
+            "PostgreSQL": (postgresql, faults, database),
         }
+        at_once = {
+            name: pool.submit(_attacked, bar, name, *attack, seed)
+            for name, attack in attacks.items()
+        }
+        campaigns = {name: attack.result() for name, attack in at_once.items()}
     report = Report(here, commit, campaigns)
     write(RESULTS, "faults", report.values(), report.page())
     console.print(f"{len(report.mismatches)} mismatches; written to {RESULTS}")
@@ -49,19 +61,22 @@ def main(kills: int, seed: int) -> None:
 
 
 def _attacked(
-    what: str, folder: Path, faults: Sequence[Fault], seed: int, options: Sequence[str] = ()
+    bar: Progress,
+    what: str,
+    folder: Path,
+    faults: Sequence[Fault],
+    options: Sequence[str],
+    seed: int,
 ) -> Summary:
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
-    with Progress(*columns, TimeElapsedColumn(), console=console) as bar:
-        task = bar.add_task(what, total=len(faults))
-        return campaign(
-            folder,
-            faults,
-            before_anything=[killed_at(point) for point in STARTUP],
-            seed=seed,
-            options=options,
-            progress=lambda done: bar.update(task, completed=done),
-        )
+    task = bar.add_task(what, total=len(faults))
+    return campaign(
+        folder,
+        faults,
+        before_anything=[killed_at(point) for point in STARTUP],
+        seed=seed,
+        options=options,
+        progress=lambda done: bar.update(task, completed=done),
+    )
 
 
 if __name__ == "__main__":

@@ -30,13 +30,13 @@ class Report:
 
     def page(self) -> str:
         """Markdown."""
-        seconds = sum(summary.seconds for summary in self.campaigns.values())
+        seconds = max(summary.seconds for summary in self.campaigns.values())
         return "\n".join(
             [
                 "# Faults",
                 "",
-                f"`make faults` at {self.commit}, in {duration(seconds)}: one fault after another "
-                "under load; then a program outside the server compares all that was done with all "
+                f"`make faults` at {self.commit}, in {duration(seconds)}: on both databases at "
+                "once, one fault after another under load; then a program outside the server compares all that was done with all "
                 "that was told ([how](../../../docs/durability.md)).",
                 "",
                 self._totals(),

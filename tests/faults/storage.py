@@ -12,7 +12,7 @@ from tests.faults.faults import Fault, after_answers, end
 from tests.faults.servers import Servers, wait_until
 from tests.faults.told import Told
 
-_FAILED = ("disk I/O error", "database or disk is full", "Input/output error", "STORAGE_FULL")
+_FAILED = ("disk I/O error", "disk is full", "Input/output error", "No space left on device")
 
 
 def files_cannot_grow(answers: int = 60) -> Fault:
