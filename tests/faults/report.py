@@ -36,8 +36,9 @@ class Report:
                 "# Faults",
                 "",
                 f"`make faults` at {self.commit}, in {duration(seconds)}: on both databases at "
-                "once, one fault after another under load; then a program outside the server compares all that was done with all "
-                "that was told ([how](../../../docs/durability.md)).",
+                "once, one fault after another under load; then a program outside the server "
+                "compares all that was done with all that was told "
+                "([how](../../../docs/durability.md)).",
                 "",
                 self._totals(),
                 *(f"- {each}\n" for each in self.mismatches),
