@@ -37,7 +37,7 @@ class BadDisk:
     """Each so manieth ``call`` (``write``, ``fsync``) on a folder's files fails, while it is on."""
 
     def __init__(self, library: Path, call: str, error: int, every: int) -> None:
-        """Takes ``shim.c`` compiled, beside which it can make a file."""
+        """Takes ``disk.c`` compiled, beside which it can make a file."""
         self.kind = f"{call} fails with {errorcode[error]}"
         self._flag = library.with_suffix(".while")
         self._environment = {
