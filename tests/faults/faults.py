@@ -26,7 +26,8 @@ class Fault:
 
 
 STARTUP = [point for point in Failpoint if point.startswith("start.")]
-UNDER_LOAD = [point for point in Failpoint if not point.startswith(("start.", "rotate."))]
+ELSEWHERE = ("start.", "rotate.", "master.", "backup.", "restore.")
+UNDER_LOAD = [point for point in Failpoint if not point.startswith(ELSEWHERE)]
 
 
 def killed_at(point: Failpoint, count: int = 1) -> Fault:
