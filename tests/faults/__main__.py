@@ -28,7 +28,7 @@ console = Console(stderr=True)
 
 
 @click.command()
-@click.option("--kills", default=110, show_default=True, help="At any moment, on each database.")
+@click.option("--kills", default=100, show_default=True, help="At any moment, on each database.")
 @click.option("--seed", default=0, show_default=True, help="Of what clients do, and when.")
 def main(kills: int, seed: int) -> None:
     """Attacks on both databases at once, counts and writes; exits with 1 if something disagrees."""
