@@ -20,24 +20,21 @@ def test_who_is_refused_is_told_when_to_come_again_and_what_is_acknowledged_is_d
 ) -> None:
     """The server is slow to accept: far more calls come in a second than may wait."""
     servers = Servers(tmp_path)
-    servers.start({ENVIRONMENT: f"{Failpoint.ACCEPT_STORED}=sleep:0.2"})
-    servers.wait_until_it_serves()
-    with processes(PROCESSES) as pool:
+    slow = {ENVIRONMENT: f"{Failpoint.ACCEPT_STORED}=sleep:0.2"}
+    with servers.up(slow), processes(PROCESSES) as pool:
         book = Book(servers.address, people=300)
         answers = Load(servers.address, book, pool).run(
             [Segment("a few", 40, 0.5), Segment("too many", 2500, 0.8)]
         )
-    assert codes(answers).keys() == {OK, OVERLOADED}
-    refusals = [answer for answer in answers if answer.code == OVERLOADED]
-    assert all(answer.retry for answer in refusals)
-    book.settle()
-    checker = Checker(servers.address, book.told, servers.data_dir / "log")
-    assert checker.check().mismatches == ()
-    # Had one of those that were refused been added, or erased, the checker would have seen it.
-    refused = next(each for each in refusals if each.operation is Operation.ADD)
-    book.enter([refused._replace(code=OK)])
-    assert checker.check().mismatches
-    assert servers.terminate() == 0
+        assert codes(answers).keys() == {OK, OVERLOADED}
+        refusals = [answer for answer in answers if answer.code == OVERLOADED]
+        assert all(answer.retry for answer in refusals)
+        checker = Checker(servers.address, book.told, servers.data_dir / "log")
+        assert checker.check().mismatches == ()
+        # Had one of those that were refused been added, the checker would have seen it.
+        refused = next(each for each in refusals if each.operation is Operation.ADD)
+        book.enter([refused._replace(code=OK)])
+        assert checker.check().mismatches
 
 
 def test_calls_come_at_the_rates_and_shares_that_are_said() -> None:

@@ -116,9 +116,9 @@ class Servers:
         return "" if done.returncode == 0 else done.stdout + done.stderr
 
     @contextmanager
-    def up(self) -> Iterator[None]:
+    def up(self, environment: Mapping[str, str] | None = None) -> Iterator[None]:
         """A server on what the others left, stopped at the end."""
-        self.start()
+        self.start(environment)
         try:
             self.wait_until_it_serves()
             yield
