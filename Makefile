@@ -1,6 +1,6 @@
 PY := .venv/bin/python
 
-.PHONY: install demo test lint bench bench-imagenet bench-accuracy bench-forgetting bench-tangent faults protos
+.PHONY: install demo test lint bench bench-imagenet bench-accuracy bench-forgetting bench-tangent bench-load faults protos
 
 install: .venv/.installed
 
@@ -41,7 +41,10 @@ bench-forgetting: .venv/.bench
 bench-tangent: .venv/.bench
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PY) -m tests.benchmarks.tangent
 
-faults: install
+bench-load: .venv/.foreign
+	$(PY) -m tests.benchmarks.sustained
+
+faults: .venv/.foreign
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PY) -m tests.faults
 
 .venv/.bench: .venv/.installed

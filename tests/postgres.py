@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from itertools import count
@@ -60,11 +60,15 @@ def _owner() -> dict[str, Any]:
 
 
 class Postgres:
-    """A server that runs. It refuses to be root's, so root runs it as nobody."""
+    """A server that runs. It refuses to be root's, so root runs it as nobody.
+
+    Attributes:
+        folder: its own, ``data`` in it.
+    """
 
     def __init__(self, programs: Path, folder: Path, *, durable: bool) -> None:
         self._programs = programs
-        self._folder = folder
+        self.folder = folder
         self._settings = (*_SETTINGS, f"fsync={'on' if durable else 'off'}")
         self._numbers = count()
         self._as = _owner()
@@ -73,23 +77,39 @@ class Postgres:
         self._run("initdb", "-D", "data", "-U", "tests", "-A", "trust", "-E", "UTF8", "--locale=C")
         self.start()
 
-    def start(self) -> None:
+    @property
+    def said(self) -> str:
+        """What it has logged."""
+        return (self.folder / "log").read_text(errors="replace")
+
+    def start(self, environment: Mapping[str, str] | None = None) -> None:
         """Starts it, and waits until it answers."""
-        options = [part for setting in self._settings for part in ("-c", setting)]
-        with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [self._programs / "postgres", "-D", "data", "-k", str(self._folder), *options],
-                cwd=self._folder,
-                stderr=log,
-                **self._as,
-            )
+        self._environment = {**os.environ, **(environment or {})}
+        self._launch()
+        self.wait()
+
+    def wait(self) -> None:
+        """Waits until it answers; starts it again where it gave up."""
         for _ in range(int(_PATIENCE / 0.05)):
+            if self._process.poll() is not None:
+                self._launch()
             try:
                 self._connect().close()
                 return
             except psycopg.OperationalError:
                 sleep(0.05)
-        raise AssertionError((self._folder / "log").read_text())
+        raise AssertionError(self.said)
+
+    def _launch(self) -> None:
+        options = [part for setting in self._settings for part in ("-c", setting)]
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [self._programs / "postgres", "-D", "data", "-k", str(self.folder), *options],
+                cwd=self.folder,
+                stderr=log,
+                env=self._environment,
+                **self._as,
+            )
 
     def stop(self) -> None:
         """Ends it as a crash would; it recovers when started."""
@@ -100,7 +120,7 @@ class Postgres:
         """Makes an empty database; its URL."""
         name = f"d{next(self._numbers)}"
         self.ask(f"CREATE DATABASE {name}")
-        return f"postgresql://tests@/{name}?host={self._folder}"
+        return f"postgresql://tests@/{name}?host={self.folder}"
 
     def ask(self, query: str, database: str = "postgres") -> list[tuple[object, ...]]:
         """Runs a statement as the superuser; its rows."""
@@ -110,13 +130,13 @@ class Postgres:
 
     def _connect(self, database: str = "postgres") -> psycopg.Connection:
         return psycopg.connect(
-            host=str(self._folder), user="tests", dbname=database, autocommit=True
+            host=str(self.folder), user="tests", dbname=database, autocommit=True
         )
 
     def _run(self, program: str, *args: str) -> None:
         subprocess.run(
             [self._programs / program, *args],
-            cwd=self._folder,
+            cwd=self.folder,
             check=True,
             capture_output=True,
             **self._as,

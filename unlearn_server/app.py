@@ -270,6 +270,8 @@ def _grpc_server(metrics: Metrics, forwarding: ForwardingInterceptor) -> grpc.Se
             # Of one caller the rest waits at the caller; of many, grpc would drop some after
             # 1,000, as if they had been cancelled, and say nothing.
             ("grpc.max_concurrent_streams", 128),
+            # Else it drops the streams of a caller who keeps to that, under load: UNAVAILABLE.
+            ("grpc.http.overload_protection", 0),
             ("grpc.server.max_pending_requests", _LARGEST_CROWD),
             ("grpc.server.max_pending_requests_hard_limit", 2 * _LARGEST_CROWD),
         ],

@@ -1,5 +1,7 @@
 """What every request has in common: an id, a translation of errors, a count and a log line.
 
+Those that are refused because others wait are counted only.
+
 Nothing is said about a request but its method, its code, its reason and how long it
 took. An error that nobody foresaw shows its caller the request's id and no more; the
 traceback stays in the log, under that id.
@@ -131,6 +133,8 @@ class RequestInterceptor(grpc.ServerInterceptor):
     ) -> None:
         self._metrics.requests.labels(method, code.name).inc()
         self._metrics.request_seconds.labels(method).observe(seconds)
+        if reason == Reason.OVERLOADED.name:
+            return  # a line for each would keep a busy server from those that it took in
         _log.info(
             "request",
             method=method,

@@ -25,9 +25,9 @@ from tests.benchmarks.contenders import (
     contenders,
 )
 from tests.benchmarks.core_share import core_share_table, errors_after_zero
+from tests.benchmarks.files import RESULTS, write
 from tests.benchmarks.forgetting_plot import save_forgetting
 from tests.benchmarks.machine import Machine
-from tests.benchmarks.report import RESULTS, write
 from tests.benchmarks.tangent_contenders import NOISE_SCALE
 from tests.benchmarks.words import table
 from unlearning.readouts.result import ReadOut, ReadOuts

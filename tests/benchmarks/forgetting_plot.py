@@ -7,7 +7,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tests.benchmarks.plots import MUTED, OURS, PALE, REFIT, STYLE
+from tests.benchmarks.style import MUTED, OURS, PALE, REFIT, STYLE
 from unlearning.readouts.result import ReadOut, ReadOuts
 
 PANELS = {

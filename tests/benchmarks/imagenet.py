@@ -18,8 +18,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tests.benchmarks import machine
 from tests.benchmarks.clients import PATIENCE, erase
 from tests.benchmarks.data import class_names, stream
+from tests.benchmarks.files import RESULTS, write
 from tests.benchmarks.machine import Machine
-from tests.benchmarks.report import RESULTS, write
 from tests.benchmarks.samples import samples
 from tests.benchmarks.server import Server, server
 from tests.benchmarks.timing import Timed, seconds

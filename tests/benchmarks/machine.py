@@ -2,6 +2,7 @@
 
 import os
 import platform
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -52,6 +53,13 @@ def describe(packages: Sequence[str] = PACKAGES) -> Machine:
         blas=_blas(),
         load=os.getloadavg()[0],
     )
+
+
+def commit() -> str:
+    """What is checked out, and whether it was changed since."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    asked = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True)
+    return asked.stdout.strip() or "an unknown commit"
 
 
 def _cpu() -> str:

@@ -1,9 +1,6 @@
-"""All that one run measured, and the files that tell it."""
+"""All that one run measured."""
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from tests.benchmarks.deletion import Deletion
 from tests.benchmarks.lines import Line
@@ -14,8 +11,6 @@ from tests.benchmarks.sizes import Sizes
 from tests.benchmarks.sweeps import Sweep
 from tests.benchmarks.timing import Timed
 from tests.benchmarks.transparency import Transparency
-
-RESULTS = Path(__file__).parent / "results"
 
 
 @dataclass(frozen=True)
@@ -35,10 +30,3 @@ class Report:
     floors: dict[str, Timed]
     sweeps: list[Sweep]
     roofline: Roofline
-
-
-def write(folder: Path, name: str, values: dict[str, Any], page: str) -> None:
-    """Writes values as JSON, and their page beside it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.json").write_text(json.dumps(values, indent=2) + "\n")
-    (folder / f"{name}.md").write_text(page)

@@ -27,10 +27,11 @@ from tests.benchmarks import (
     transparency,
 )
 from tests.benchmarks.data import generate
+from tests.benchmarks.files import RESULTS, write
 from tests.benchmarks.lines import Line, lines
 from tests.benchmarks.page import ROOFLINE, SCALING, page
 from tests.benchmarks.plots import save_roofline, save_sweeps
-from tests.benchmarks.report import RESULTS, Report, write
+from tests.benchmarks.report import Report
 from tests.benchmarks.sizes import FULL, QUICK, Sizes
 from tests.benchmarks.words import duration
 

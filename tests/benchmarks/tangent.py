@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.progress import track
 
 from tests.benchmarks import datasets, machine, tangent_ablation, tangent_noise
+from tests.benchmarks.files import RESULTS, write
 from tests.benchmarks.machine import Machine
-from tests.benchmarks.report import RESULTS, write
 from tests.benchmarks.tangent_ablation import (
     GAIN,
     PRODUCT,

@@ -10,7 +10,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tests.benchmarks.plots import MUTED, OURS, REFIT, STYLE
+from tests.benchmarks.style import MUTED, OURS, REFIT, STYLE
 from tests.benchmarks.tangent_erasing import Erasure
 from tests.benchmarks.tangent_task import Tangent
 from unlearning.calibration import scale_for, shift

@@ -1,6 +1,7 @@
 """Predictions by the Open Inference Protocol, against weights worked out by hand."""
 
 import io
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -355,3 +356,8 @@ def test_features_of_a_message_and_of_a_prediction_are_rounded_alike(server, fil
     truth = truth_of(server.client.get_model(model_id))
     response = server.inference.ModelInfer(features_request(model_id, edges, raw=True))
     np.testing.assert_allclose(logits_of(response), truth.logits([sample], edges), rtol=1e-6)
+
+
+def test_of_many_calls_on_one_connection_all_are_answered(server) -> None:
+    calls = [server.inference.ServerLive.future(pb.ServerLiveRequest()) for _ in range(1000)]
+    assert Counter(call.code() for call in calls) == {grpc.StatusCode.OK: 1000}

@@ -1,5 +1,6 @@
 """A load, one fault after another, and the checks at the end."""
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +17,32 @@ from tests.faults.told import Told
 CLIENTS = 4
 
 
+@dataclass
+class Tally:
+    """What came to pass during the faults of one kind.
+
+    Attributes:
+        faults: how many there were.
+        calls: answered.
+        retries: calls made again, their answers lost or an error.
+    """
+
+    faults: int = 0
+    calls: int = 0
+    retries: int = 0
+
+    def add(self, calls: int, retries: int) -> None:
+        self.faults += 1
+        self.calls += calls
+        self.retries += retries
+
+
 @dataclass(frozen=True)
 class Summary:
     """What one campaign did and found.
 
     Attributes:
-        faults: how many there were of each kind.
+        tallies: by kind of fault.
         starts: of the server.
         calls: answered.
         retries: calls made again, their answers lost.
@@ -31,12 +52,11 @@ class Summary:
         seconds: all of it.
     """
 
-    faults: int
+    tallies: dict[str, Tally]
     starts: int
     calls: int
     retries: int
     predictions: int
-    refused: int
     checked: Checked
     fsck: str
     seconds: float
@@ -54,7 +74,7 @@ def campaign(
     seed: int,
     clients: int = CLIENTS,
     options: Sequence[str] = (),
-    progress: Callable[[int, int], None] = lambda *_: None,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> Summary:
     """Puts a new server through faults under load, lets it finish, and checks it.
 
@@ -65,19 +85,28 @@ def campaign(
         seed: of what the clients do; not of what the machine makes of it.
         clients: how many at a time.
         options: what to tell ``serve`` besides.
-        progress: told how many faults are over, of how many.
+        progress: told how many faults are over.
     """
     started, servers, told = monotonic(), Servers(directory, options), Told()
     log = servers.data_dir / "log"
+    tallies: defaultdict[str, Tally] = defaultdict(Tally)
+
+    def strike(fault: Fault) -> None:
+        calls, retries = told.calls, told.retries
+        fault.happen(servers, told)
+        tallies[fault.kind].add(told.calls - calls, told.retries - retries)
+
     try:
         for fault in before_anything:
-            fault(servers, told)
+            strike(fault)
         with servers.up():
             Caller(servers.address, told, Random(seed)).found()
         stop = load(servers.address, told, log, seed, clients)
-        for done, fault in enumerate(faults):
-            progress(done, len(faults))
-            fault(servers, told)
+        for done, fault in enumerate(faults, 1):
+            strike(fault)
+            progress(done)
+            if told.violations:
+                break
         with servers.up():
             stop()
             checked = Checker(servers.address, told, log).check()
@@ -85,12 +114,11 @@ def campaign(
     finally:
         servers.close()
     return Summary(
-        faults=len(before_anything) + len(faults),
+        tallies=dict(tallies),
         starts=servers.starts,
         calls=told.calls,
         retries=told.retries,
         predictions=told.predictions,
-        refused=told.refused,
         checked=checked,
         fsck=fsck,
         seconds=monotonic() - started,

@@ -17,7 +17,7 @@ from typing import Any
 from uuid import uuid4
 
 from tests.e2e.truth import Truth
-from tests.faults.callers import CLASSES, CORE, MODELS, Caller, settle
+from tests.faults.callers import Caller, settle
 from tests.faults.published import published_leaves, roots_of
 from tests.faults.servers import wait_until
 from tests.faults.told import Asked, Told
@@ -74,7 +74,8 @@ class Checker:
             *self._logged(certificates, leaves),
             *self._checkpoints(leaves),
         ]
-        for model in MODELS:
+        models = sorted(self._told.samples)
+        for model in models:
             mismatches += self._model(model, finals)
         states = Counter(erasure.state for erasure in finals.values() if erasure)
         return Checked(
@@ -83,7 +84,7 @@ class Checker:
             certificates=len(certificates),
             leaves=len(leaves),
             checkpoints=len(self._told.checkpoints),
-            remaining=sum(len(self._remaining(model, finals)) for model in MODELS),
+            remaining=sum(len(self._remaining(model, finals)) for model in models),
             mismatches=tuple(mismatches),
         )
 
@@ -176,12 +177,14 @@ class Checker:
         audit = self._audit(model)
         if {audit.weights_commitment_served, audit.weights_commitment_recomputed} != {truth}:
             yield f"{model} serves other weights than those of the rows that remain"
-        fresh = f"fresh-{uuid4().hex[:12]}"
-        if audit != self._audit_of(fresh, remaining):
+        if audit != self._audit_of_fresh(described, remaining):
             yield f"{model} is not a fresh model of the rows that remain"
 
-    def _audit_of(self, fresh: str, samples: Sequence[Sample]):
-        create = CreateModelRequest(model_id=fresh, model=Model(core=CORE, classes=CLASSES))
+    def _audit_of_fresh(self, described: Model, samples: Sequence[Sample]):
+        """Of a new model of the same description, which got the samples in another order."""
+        fresh = f"fresh-{uuid4().hex[:12]}"
+        same = Model(core=described.core, classes=described.classes)
+        create = CreateModelRequest(model_id=fresh, model=same)
         self._stubs.models.CreateModel(create, timeout=60)
         shuffled = Random(len(samples)).sample(samples, len(samples))
         for start in range(0, len(samples), 1000):
@@ -207,12 +210,12 @@ class Checker:
 
     def _listed(self) -> Iterator[Erasure]:
         request = ListErasuresRequest(page_size=200)
-        for page in _pages(self._stubs.erasures.ListErasures, request):
+        for page in pages(self._stubs.erasures.ListErasures, request):
             yield from page.erasures
 
     def _certificates(self) -> Iterator[Certificate]:
         request = ListCertificatesRequest(page_size=200)
-        for page in _pages(self._stubs.audits.ListCertificates, request):
+        for page in pages(self._stubs.audits.ListCertificates, request):
             yield from page.certificates
 
     def _leaves(self) -> list[bytes]:
@@ -223,7 +226,7 @@ class Checker:
         return list(published_leaves(self._log, read_checkpoint(note).size))
 
 
-def _pages(listing: Callable[..., Any], request: Any) -> Iterator[Any]:
+def pages(listing: Callable[..., Any], request: Any) -> Iterator[Any]:
     """Every page of a listing."""
     while True:
         page = listing(request, timeout=60)

@@ -1,6 +1,7 @@
 """What is done to a server under load; each fault starts one, and comes back when it is gone."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from random import Random
 from signal import SIGKILL
 from subprocess import TimeoutExpired
@@ -10,7 +11,19 @@ from tests.faults.servers import Servers
 from tests.faults.told import Told
 from unlearn_server.failpoints import ENVIRONMENT, Failpoint
 
-Fault = Callable[[Servers, Told], None]
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that goes wrong.
+
+    Attributes:
+        kind: what is counted together.
+        happen: does it to the next server.
+    """
+
+    kind: str
+    happen: Callable[[Servers, Told], None]
+
 
 STARTUP = [point for point in Failpoint if point.startswith("start.")]
 ELSEWHERE = ("start.", "rotate.", "master.", "backup.", "restore.")
@@ -20,7 +33,7 @@ UNDER_LOAD = [point for point in Failpoint if not point.startswith(ELSEWHERE)]
 def killed_at(point: Failpoint, count: int = 1) -> Fault:
     """SIGKILL the moment a place is reached for that time."""
 
-    def fault(servers: Servers, told: Told) -> None:
+    def happen(servers: Servers, told: Told) -> None:
         servers.start({ENVIRONMENT: f"{point}=kill@{count}"})
         try:
             code = servers.wait()
@@ -29,54 +42,40 @@ def killed_at(point: Failpoint, count: int = 1) -> Fault:
         if code != -SIGKILL:
             told.violations.append(f"the server ended with {code} before {point}: {servers.said}")
 
-    return fault
+    return Fault("SIGKILL at a failpoint", happen)
 
 
 def killed_any_time(rng: Random, longest: float = 0.5) -> Fault:
     """SIGKILL at any moment, with requests in flight."""
 
-    def fault(servers: Servers, told: Told) -> None:
+    def happen(servers: Servers, told: Told) -> None:
         servers.start()
         servers.wait_until_it_serves()
         after_answers(told, rng.randint(1, 30))
         sleep(rng.uniform(0, longest))
         servers.kill()
 
-    return fault
+    return Fault("SIGKILL at any moment", happen)
 
 
 def terminated(rng: Random) -> Fault:
     """SIGTERM, with requests in flight: those that were taken in are answered."""
 
-    def fault(servers: Servers, told: Told) -> None:
+    def happen(servers: Servers, told: Told) -> None:
         servers.start()
         end(servers, told, rng.randint(1, 30))
 
-    return fault
-
-
-def database_killed(crash: Callable[[], None]) -> Fault:
-    """PostgreSQL goes down and comes back; a server that lost it ends, for it may be another's."""
-
-    def fault(servers: Servers, told: Told) -> None:
-        servers.start()
-        servers.wait_until_it_serves()
-        after_answers(told, 30)
-        crash()
-        if servers.wait() == 0:
-            told.violations.append("the server took the loss of its database for a good end")
-
-    return fault
+    return Fault("SIGTERM", happen)
 
 
 def held_up_at(point: Failpoint, seconds: float, answers: int = 200) -> Fault:
     """A thread that stands still whenever it comes by; the others go on."""
-    return _armed(f"{point}=sleep:{seconds}", answers)
+    return _armed("a step held up", f"{point}=sleep:{seconds}", answers)
 
 
 def failing_at(point: Failpoint, count: int, answers: int = 200) -> Fault:
     """An error that nobody foresaw."""
-    return _armed(f"{point}=raise@{count}", answers)
+    return _armed("an error at a failpoint", f"{point}=raise@{count}", answers)
 
 
 def end(servers: Servers, told: Told, answers: int) -> None:
@@ -87,12 +86,12 @@ def end(servers: Servers, told: Told, answers: int) -> None:
         told.violations.append(f"after SIGTERM the server exited with {code}: {servers.said}")
 
 
-def _armed(failpoints: str, answers: int) -> Fault:
-    def fault(servers: Servers, told: Told) -> None:
+def _armed(kind: str, failpoints: str, answers: int) -> Fault:
+    def happen(servers: Servers, told: Told) -> None:
         servers.start({ENVIRONMENT: failpoints})
         end(servers, told, answers)
 
-    return fault
+    return Fault(kind, happen)
 
 
 def after_answers(told: Told, answers: int) -> None:

@@ -1,81 +1,87 @@
-"""What all rounds together did and found, and the page that tells it."""
+"""What all campaigns together did and found, and the page that tells it."""
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from tests.benchmarks.machine import Machine
-from tests.benchmarks.words import duration
-from tests.faults.campaign import Summary
+from tests.benchmarks.words import duration, table
+from tests.faults.campaign import Summary, Tally
 
 
-@dataclass
-class Totals:
-    """Sums over campaigns."""
+@dataclass(frozen=True)
+class Report:
+    """Campaigns by the database that they were on, and the commit that they attacked."""
 
     machine: Machine
-    faults: Counter[str] = field(default_factory=Counter)
-    counts: Counter[str] = field(default_factory=Counter)
-    mismatches: list[str] = field(default_factory=list)
-    rounds: int = 0
-    seconds: float = 0.0
+    commit: str
+    campaigns: Mapping[str, Summary]
 
-    def add(self, kinds: Sequence[str], summary: Summary) -> None:
-        checked = summary.checked
-        self.rounds += 1
-        self.seconds += summary.seconds
-        self.faults.update(kinds)
-        self.counts.update(
-            {
-                "starts of the server": summary.starts,
-                "calls answered": summary.calls,
-                "calls whose answer was lost or an error, made again": summary.retries,
-                "predictions, none of an older release": summary.predictions,
-                "erasures carried out": checked.erasures,
-                "requests withdrawn": checked.withdrawn,
-                "certificates verified": checked.certificates,
-                "leaves of the log": checked.leaves,
-                "checkpoints seen on the way and found consistent": checked.checkpoints,
-                "samples that remain, of which fresh models were made": checked.remaining,
-            }
-        )
-        self.mismatches += summary.mismatches
+    @property
+    def mismatches(self) -> list[str]:
+        return [
+            f"{database}: {mismatch}"
+            for database, summary in self.campaigns.items()
+            for mismatch in summary.mismatches
+        ]
 
     def values(self) -> dict[str, Any]:
-        return {
-            "rounds": self.rounds,
-            "seconds": round(self.seconds, 1),
-            "faults": dict(self.faults),
-            "counts": dict(self.counts),
-            "mismatches": self.mismatches,
-            "machine": asdict(self.machine),
-        }
+        return asdict(self)
 
     def page(self) -> str:
-        rows = [
-            *sorted(self.faults.items()),
-            ("faults in all", self.faults.total()),
-            *self.counts.items(),
-            ("**mismatches**", f"**{len(self.mismatches)}**"),
-        ]
+        """Markdown."""
+        seconds = max(summary.seconds for summary in self.campaigns.values())
         return "\n".join(
             [
                 "# Faults",
                 "",
-                f"`make faults`, rounds: {self.rounds}, in {duration(self.seconds)}, checked after "
-                "each by a program outside the server ([what is compared](../../../docs/"
-                "durability.md)).",
+                f"`make faults` at {self.commit}, in {duration(seconds)}: on both databases at "
+                "once, one fault after another under load; then a program outside the server "
+                "compares all that was done with all that was told "
+                "([how](../../../docs/durability.md)).",
                 "",
-                "| | |",
-                "| --- | ---: |",
-                *(
-                    f"| {name} | {value if isinstance(value, str) else f'{value:,}'} |"
-                    for name, value in rows
-                ),
+                self._totals(),
+                *(f"- {each}\n" for each in self.mismatches),
+                "Each fault has a server of its own, and the calls that were answered, or had to "
+                "be made again, before the next one began:",
                 "",
-                *(f"- {each}" for each in self.mismatches),
+                *map(self._faults, self.campaigns),
                 self.machine.words,
                 "",
             ]
         )
+
+    def _totals(self) -> str:
+        columns = [_totals(summary) for summary in self.campaigns.values()]
+        rows = [[what, *(column[what] for column in columns)] for what in columns[0]]
+        return table(["", *self.campaigns], rows)
+
+    def _faults(self, database: str) -> str:
+        tallies = self.campaigns[database].tallies
+        rows = [_row(kind, tallies[kind]) for kind in sorted(tallies)]
+        return table([f"on {database}", "times", "calls answered", "made again"], rows)
+
+
+def _row(kind: str, tally: Tally) -> list[str]:
+    return [kind, *(f"{count:,}" for count in (tally.faults, tally.calls, tally.retries))]
+
+
+def _totals(summary: Summary) -> dict[str, str]:
+    checked, tallies = summary.checked, summary.tallies
+    kills = sum(tally.faults for kind, tally in tallies.items() if "SIGKILL" in kind)
+    counts = {
+        "faults": sum(tally.faults for tally in tallies.values()),
+        "of them SIGKILL of the server": kills,
+        "starts of the server": summary.starts,
+        "calls answered": summary.calls,
+        "calls whose answer was lost or an error, made again": summary.retries,
+        "predictions, none of an older release": summary.predictions,
+        "erasures carried out": checked.erasures,
+        "requests withdrawn": checked.withdrawn,
+        "certificates verified": checked.certificates,
+        "leaves of the log": checked.leaves,
+        "checkpoints seen on the way and found consistent": checked.checkpoints,
+        "samples that remain, of which fresh models were made": checked.remaining,
+        "**mismatches**": len(summary.mismatches),
+    }
+    return {what: f"{count:,}" for what, count in counts.items()}

@@ -54,13 +54,13 @@ class Servers:
         self.address = f"localhost:{_free_port()}"
         self.starts = 0
         self.pid = 0
-        self._log = directory / "server.log"
+        self._directory = directory
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def said(self) -> str:
-        """What they all have written to standard error."""
+        """What the newest has written to standard error."""
         return self._log.read_text(errors="replace")
 
     @property
@@ -70,7 +70,8 @@ class Servers:
     def start(self, environment: Mapping[str, str] | None = None) -> None:
         """Starts the next server; it may take a while to answer, or never do."""
         assert not self.is_up
-        with self._log.open("ab") as log:
+        self.starts += 1
+        with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [
                     *(_command(), "serve", "--data-dir", str(self.data_dir)),
@@ -81,7 +82,6 @@ class Servers:
                 env={**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})},
             )
         self.pid = self._process.pid
-        self.starts += 1
 
     def wait_until_it_serves(self) -> None:
         give_up = monotonic() + PATIENCE
@@ -116,9 +116,9 @@ class Servers:
         return "" if done.returncode == 0 else done.stdout + done.stderr
 
     @contextmanager
-    def up(self) -> Iterator[None]:
+    def up(self, environment: Mapping[str, str] | None = None) -> Iterator[None]:
         """A server on what the others left, stopped at the end."""
-        self.start()
+        self.start(environment)
         try:
             self.wait_until_it_serves()
             yield
@@ -129,6 +129,10 @@ class Servers:
     def close(self) -> None:
         if self.is_up:
             self.kill()
+
+    @property
+    def _log(self) -> Path:
+        return self._directory / f"server-{self.starts}.log"
 
     @property
     def _running(self) -> "subprocess.Popen[bytes]":

@@ -2,25 +2,23 @@
 
 import os
 import resource
-import shutil
-import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from errno import errorcode
 from pathlib import Path
 from time import sleep
 
 from tests.faults.faults import Fault, after_answers, end
-from tests.faults.servers import Servers
+from tests.faults.servers import Servers, wait_until
 from tests.faults.told import Told
 
-SHIM = Path(__file__).with_name("shim.c")
-COMPILER = shutil.which("cc")
-
-_FAILED = ("disk I/O error", "database or disk is full", "Input/output error", "STORAGE_FULL")
+_FAILED = ("disk I/O error", "disk is full", "Input/output error", "No space left on device")
 
 
 def files_cannot_grow(answers: int = 60) -> Fault:
     """RLIMIT_FSIZE at what the files have now: writes beyond it fail; then it is lifted."""
 
-    def fault(servers: Servers, told: Told) -> None:
+    def happen(servers: Servers, told: Told) -> None:
         servers.start()
         servers.wait_until_it_serves()
         _, hard = resource.prlimit(servers.pid, resource.RLIMIT_FSIZE)
@@ -32,38 +30,46 @@ def files_cannot_grow(answers: int = 60) -> Fault:
         resource.prlimit(servers.pid, resource.RLIMIT_FSIZE, (hard, hard))
         end(servers, told, answers)
 
-    return fault
+    return Fault("files that cannot grow", happen)
 
 
-def compiled(folder: Path) -> Path:
-    """The shim that makes system calls fail; needs a C compiler."""
-    library = folder / "shim.so"
-    command = [str(COMPILER), "-shared", "-fPIC", "-O1", "-o", library, SHIM, "-ldl"]
-    subprocess.run(command, check=True)
-    return library
+class BadDisk:
+    """Each so manieth ``call`` (``write``, ``fsync``) on a folder's files fails, while it is on."""
+
+    def __init__(self, library: Path, call: str, error: int, every: int) -> None:
+        """Takes ``disk.c`` compiled, beside which it can make a file."""
+        self.kind = f"{call} fails with {errorcode[error]}"
+        self._flag = library.with_suffix(".while")
+        self._environment = {
+            "LD_PRELOAD": str(library),
+            "DISK_CALL": call,
+            "DISK_ERRNO": str(error),
+            "DISK_EVERY": str(every),
+            "DISK_WHILE": str(self._flag),
+        }
+
+    def environment(self, folder: Path) -> dict[str, str]:
+        """For the process that has the folder on this disk."""
+        return {**self._environment, "DISK_UNDER": os.path.realpath(folder)}
+
+    @contextmanager
+    def on(self) -> Iterator[None]:
+        self._flag.touch()
+        try:
+            yield
+        finally:
+            self._flag.unlink()
 
 
-def failing(library: Path, call: str, error: int, every: int, answers: int = 60) -> Fault:
-    """Each so manieth ``call`` (``write``, ``fsync``) on a file of the data directory fails."""
+def on_a_bad_disk(disk: BadDisk, answers: int = 60) -> Fault:
+    """The data directory is on it."""
 
-    def fault(servers: Servers, told: Told) -> None:
-        flag = library.with_suffix(".while")
-        servers.start(
-            {
-                "LD_PRELOAD": str(library),
-                "SHIM_UNDER": os.path.realpath(servers.data_dir),
-                "SHIM_CALL": call,
-                "SHIM_ERRNO": str(error),
-                "SHIM_EVERY": str(every),
-                "SHIM_WHILE": str(flag),
-            }
-        )
+    def happen(servers: Servers, told: Told) -> None:
+        servers.start(disk.environment(servers.data_dir))
         servers.wait_until_it_serves()
-        flag.touch()
-        after_answers(told, answers)
-        flag.unlink()
-        if not any(words in servers.said for words in _FAILED):
-            told.violations.append(f"no {call} failed")
+        with disk.on():
+            wait_until(lambda: any(words in servers.said for words in _FAILED), disk.kind)
+            after_answers(told, answers)
         end(servers, told, answers)
 
-    return fault
+    return Fault(disk.kind, happen)

@@ -1,14 +1,12 @@
 """Nothing is lost, done twice or left undone, whatever happens to the server; and who says so."""
 
-import os
 from base64 import b64encode
 from collections import defaultdict
 from collections.abc import Iterator
 from copy import deepcopy
-from errno import EIO
+from errno import EIO, ENOSPC
 from pathlib import Path
 from random import Random
-from signal import SIGKILL
 from typing import Any
 from uuid import UUID
 
@@ -17,10 +15,16 @@ import pytest
 from tests.faults.callers import CLASSES, Caller
 from tests.faults.campaign import campaign
 from tests.faults.checker import Checker
+from tests.faults.clock import clock_jumps
+from tests.faults.databases import (
+    backend_killed,
+    connections_lost,
+    database_on_a_bad_disk,
+    restarted,
+)
 from tests.faults.faults import (
     STARTUP,
     UNDER_LOAD,
-    database_killed,
     failing_at,
     held_up_at,
     killed_any_time,
@@ -29,7 +33,8 @@ from tests.faults.faults import (
 )
 from tests.faults.load import load
 from tests.faults.servers import Servers, wait_until
-from tests.faults.storage import COMPILER, compiled, failing, files_cannot_grow
+from tests.faults.shims import COMPILER, compiled
+from tests.faults.storage import BadDisk, files_cannot_grow, on_a_bad_disk
 from tests.faults.told import Told
 from tests.postgres import Postgres
 from unlearn_server.failpoints import Failpoint
@@ -49,7 +54,9 @@ def test_whatever_fails_each_erasure_is_carried_out_exactly_once(tmp_path: Path)
         files_cannot_grow(),
     ]
     if COMPILER:
-        faults += [failing(compiled(tmp_path), call, EIO, 7) for call in ("write", "fsync")]
+        disk, clock = compiled("disk", tmp_path), compiled("clock", tmp_path)
+        faults += [on_a_bad_disk(BadDisk(disk, call, EIO, 7)) for call in ("write", "fsync")]
+        faults.append(clock_jumps(clock))
     at_first = [killed_at(point) for point in STARTUP]
     summary = campaign(tmp_path, faults, before_anything=at_first, seed=1)
     assert summary.mismatches == []
@@ -58,10 +65,6 @@ def test_whatever_fails_each_erasure_is_carried_out_exactly_once(tmp_path: Path)
     assert checked.certificates == checked.leaves >= checked.erasures > len(faults)
 
 
-OLDEST_CONNECTION = (
-    "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend'"
-    " AND pid <> pg_backend_pid() ORDER BY backend_start LIMIT 1"
-)
 IN_POSTGRESQL = [
     Failpoint.ACCEPT_STORED,
     Failpoint.ACCEPT_COMMITTED,
@@ -73,19 +76,18 @@ IN_POSTGRESQL = [
 
 
 def test_so_it_is_on_postgresql_which_fails_as_well(tmp_path: Path, postgres: Postgres) -> None:
-    def crash() -> None:
-        """PostgreSQL ends every connection and recovers when one of its processes is killed."""
-        ((pid,),) = postgres.ask(OLDEST_CONNECTION)
-        os.kill(pid, SIGKILL)
-
     rng = Random()
     faults = [
         *(killed_at(point) for point in IN_POSTGRESQL),
-        database_killed(crash),
+        backend_killed(postgres, rng),
         killed_any_time(rng),
-        database_killed(crash),
+        restarted(postgres),
+        connections_lost(postgres, rng),
         terminated(rng),
     ]
+    if COMPILER:
+        disk = BadDisk(compiled("disk", postgres.folder), "write", ENOSPC, 1)
+        faults.append(database_on_a_bad_disk(postgres, disk, "data/base"))
     options = ["--database", postgres.new_database()]
     summary = campaign(tmp_path, faults, seed=2, options=options)
     assert summary.mismatches == []

@@ -22,7 +22,7 @@ from tests.benchmarks.accuracy.plot import save
 from tests.benchmarks.accuracy.results import Cell, Report, Row
 from tests.benchmarks.accuracy.tasks import FULL, QUICK, Sizes, Task, tasks
 from tests.benchmarks.datasets import Dataset
-from tests.benchmarks.report import RESULTS, write
+from tests.benchmarks.files import RESULTS, write
 from tests.benchmarks.words import duration
 from unlearning import cores
 

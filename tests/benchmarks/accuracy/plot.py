@@ -9,7 +9,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from tests.benchmarks.accuracy.page import LAST_LAYER, LQF
 from tests.benchmarks.accuracy.results import BASELINE, Report
-from tests.benchmarks.plots import INK, MUTED, STYLE
+from tests.benchmarks.style import INK, MUTED, STYLE
 
 # Okabe and Ito's colours, in the order of the methods.
 COLORS = ("#1f2937", "#0072b2", "#56b4e9", "#d55e00", "#009e73", "#cc79a7")

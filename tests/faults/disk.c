@@ -1,5 +1,5 @@
-/* Makes each SHIM_EVERY-th write or fsync of a file under SHIM_UNDER fail with SHIM_ERRNO, while
- * the file SHIM_WHILE is there. Loaded with LD_PRELOAD; SHIM_CALL says which of the two. */
+/* Makes each DISK_EVERY-th write or fsync of a file under DISK_UNDER fail with DISK_ERRNO, while
+ * the file DISK_WHILE is there. Loaded with LD_PRELOAD; DISK_CALL says which of the two. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -8,13 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 static atomic_long reached;
 
 static int fails(const char *call, int fd) {
-    const char *under = getenv("SHIM_UNDER"), *which = getenv("SHIM_CALL");
-    const char *while_there = getenv("SHIM_WHILE");
+    const char *under = getenv("DISK_UNDER"), *which = getenv("DISK_CALL");
+    const char *while_there = getenv("DISK_WHILE");
     if (!under || !which || !while_there || strcmp(which, call) || access(while_there, F_OK))
         return 0;
     char link[64], path[4096];
@@ -23,8 +24,8 @@ static int fails(const char *call, int fd) {
     if (length < 0) return 0;
     path[length] = 0;
     if (strncmp(path, under, strlen(under))) return 0;
-    if ((atomic_fetch_add(&reached, 1) + 1) % atol(getenv("SHIM_EVERY"))) return 0;
-    errno = atoi(getenv("SHIM_ERRNO"));
+    if ((atomic_fetch_add(&reached, 1) + 1) % atol(getenv("DISK_EVERY"))) return 0;
+    errno = atoi(getenv("DISK_ERRNO"));
     return 1;
 }
 
@@ -43,6 +44,11 @@ ssize_t pwrite64(int fd, const void *data, size_t n, off64_t at) {
 ssize_t pwrite(int fd, const void *data, size_t n, off_t at) {
     REAL(pwrite);
     return fails("write", fd) ? -1 : real(fd, data, n, at);
+}
+
+ssize_t pwritev(int fd, const struct iovec *parts, int n, off_t at) {
+    REAL(pwritev);
+    return fails("write", fd) ? -1 : real(fd, parts, n, at);
 }
 
 int fsync(int fd) {
