@@ -27,7 +27,7 @@ from unlearn.v1 import (
     valuation_pb2,
     valuation_pb2_grpc,
 )
-from unlearn_server import rotation, signing
+from unlearn_server import cores, rotation, signing
 from unlearn_server.announcements import Announcements
 from unlearn_server.auditing import Auditor
 from unlearn_server.certifying import Certifier
@@ -86,9 +86,9 @@ _log = structlog.get_logger(__name__)
 class Options:
     """Where the data are, and where to listen (``host:port``; port 0 takes a free one).
 
-    The signing key's file is one in the data directory, the log's origin one of its own, and the
-    database SQLite's in the data directory, unless they are said. Witnesses are verifier keys and
-    URLs; all are wanted unless it is said how many.
+    The signing key's file is one in the data directory, the log's origin one of its own, the
+    database SQLite's in the data directory and so is the folder of cores, unless they are said.
+    Witnesses are verifier keys and URLs; all are wanted unless it is said how many.
     """
 
     data_dir: Path
@@ -99,6 +99,7 @@ class Options:
     witnesses: tuple[tuple[str, str], ...] = ()
     witnesses_wanted: int | None = None
     database: str | None = None
+    cores: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,8 @@ def running(options: Options, lost: Callable[[], None] = lambda: None) -> Iterat
         database = Database.open(url_of(options.data_dir, options.database), alone=lost)
         reach(Failpoint.START_DATABASE)
         stack.callback(database.close)
+        library = cores.library(options.data_dir, options.cores)
+        cores.check(database, library)
         # New keys beside an old database would open none of its samples.
         keys = KeyRing.open(options.data_dir, create=_is_new(database))
         reach(Failpoint.START_KEYS)
@@ -159,7 +162,7 @@ def running(options: Options, lost: Callable[[], None] = lambda: None) -> Iterat
         metrics = Metrics(lambda: _snapshot(database))
         to_erase, changes = Announcements(), Announcements()
         draining = Event()
-        workspaces = Workspaces(database)
+        workspaces = Workspaces(database, library)
         releaser = Releaser(database, keys, workspaces, metrics, to_erase)
         erasers = [
             Eraser(

@@ -17,6 +17,7 @@ from unlearn_server.ledger import models, samples
 from unlearn_server.ledger.database import Database
 from unlearn_server.offline import opened
 from unlearn_server.workspace import Workspaces
+from unlearning.cores import Library
 from unlearning.information import InformationBound
 from unlearning.readouts.exact import ExactModel
 from unlearning.readouts.model import Samples
@@ -44,6 +45,7 @@ class Experiment:
 def carry_out(
     data_dir: Path,
     database: str | None,
+    library: Library,
     experiment: Experiment,
     progress: Progress = unwatched,
 ) -> ReadOuts:
@@ -55,11 +57,15 @@ def carry_out(
         InvalidInputError: if too few rows are left to compare.
     """
     with opened(data_dir, database) as (copied, keys):
-        return _carry_out(copied, keys, experiment, progress)
+        return _carry_out(copied, keys, Workspaces(copied, library), experiment, progress)
 
 
 def _carry_out(
-    database: Database, keys: KeyRing, experiment: Experiment, progress: Progress
+    database: Database,
+    keys: KeyRing,
+    workspaces: Workspaces,
+    experiment: Experiment,
+    progress: Progress,
 ) -> ReadOuts:
     subjects = set(map(keys.hash_subject, experiment.subject_ids))
     parts, named = [], []
@@ -74,7 +80,7 @@ def _carry_out(
         raise ServiceError(Reason.EMPTY_SELECTION, message)
     held = rows.Rows.joined(parts)
     tested = Samples.of(held.labels, held.is_core, [erased], _test_rows(held, erased))
-    under_test = _under_test(Workspaces(database), model, held)
+    under_test = _under_test(workspaces, model, held)
     bound = _bound(under_test, tested, len(subjects))
     return read_out(
         under_test,

@@ -1,7 +1,6 @@
 """Predicts with the release being served."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +9,7 @@ from unlearn_server.domain import Model
 from unlearn_server.ingest import Ingest
 from unlearn_server.ledger.database import Database
 from unlearn_server.workspace import Served, Workspaces
+from unlearning.cores.core import Input
 
 
 class Predictor:
@@ -24,7 +24,7 @@ class Predictor:
         """The release that answers now; raises MODEL_NOT_FOUND."""
         return self._workspaces.get(model_id).served(self._database, model_id)
 
-    def input(self, model: Model) -> Literal["image", "features"]:
+    def input(self, model: Model) -> Input:
         """What the model's core takes."""
         return self._workspaces.core_of(model).input
 

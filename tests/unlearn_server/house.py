@@ -34,6 +34,7 @@ from unlearn_server.ledger.database import Database
 from unlearn_server.metrics import LedgerSnapshot, Metrics
 from unlearn_server.releasing import Releaser
 from unlearn_server.workspace import Workspaces
+from unlearning.cores import Library
 from unlearning.objective import Noise
 
 WIDTH = 4
@@ -48,7 +49,7 @@ class House:
         self.database = Database.open(url or f"sqlite:///{directory}/unlearn.db")
         self.to_erase, changes = Announcements(), Announcements()
         metrics = Metrics(lambda: LedgerSnapshot({}, None, {}, {}))
-        workspaces = Workspaces(self.database)
+        workspaces = Workspaces(self.database, Library())
         self.intake = Intake(self.database, self.to_erase, changes)
         self.holding = Holding(self.database, self.to_erase, changes)
         self.evidence = Evidence(self.database)

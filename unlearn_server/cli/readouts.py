@@ -11,6 +11,7 @@ from rich.table import Table
 from unlearn_server.cli import options
 from unlearn_server.cli.failures import ANSWER_IS_NO, told
 from unlearn_server.cli.progress import bar
+from unlearn_server.cores import library
 from unlearn_server.experiment import Experiment, carry_out
 from unlearning.readouts.result import ReadOut, ReadOuts
 
@@ -19,6 +20,7 @@ from unlearning.readouts.result import ReadOut, ReadOuts
 @click.argument("model")
 @options.data_dir
 @options.database
+@options.cores
 @click.option(
     "--erase", "subjects", multiple=True, required=True, help="A person to forget; may be repeated."
 )
@@ -39,6 +41,7 @@ def readouts(
     model: str,
     data_dir: Path,
     database: str | None,
+    cores: Path | None,
     subjects: tuple[str, ...],
     shadows: int,
     pairs: int,
@@ -56,7 +59,7 @@ def readouts(
     """
     experiment = Experiment(model, subjects, shadows, pairs)
     with told(), bar("models") as progress:
-        found = carry_out(data_dir, database, experiment, progress)
+        found = carry_out(data_dir, database, library(data_dir, cores), experiment, progress)
     if as_json:
         click.echo(json.dumps(found.to_json()))
     else:

@@ -2,6 +2,7 @@
 
 import click
 
+from unlearn_server.cli.core import core
 from unlearn_server.cli.export import export
 from unlearn_server.cli.fsck import fsck
 from unlearn_server.cli.keys import keys
@@ -15,5 +16,5 @@ def main() -> None:
     """Machine unlearning that can be proven."""
 
 
-for command in (serve, export, readouts, fsck, keys):
+for command in (serve, export, readouts, fsck, keys, core):
     main.add_command(command)

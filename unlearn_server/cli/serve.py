@@ -32,6 +32,7 @@ _CANNOT_START = 1
     show_envvar=True,
     help="HOST:PORT to answer Prometheus at, under /metrics, and to show the log at, under /log.",
 )
+@options.cores
 @options.signing_key
 @click.option(
     "--log-origin",
@@ -64,6 +65,7 @@ def serve(
     database: str | None,
     address: str,
     metrics_address: str,
+    cores: Path | None,
     signing_key: Path | None,
     log_origin: str | None,
     witnesses: tuple[tuple[str, str], ...],
@@ -91,5 +93,6 @@ def serve(
                 witnesses,
                 witnesses_wanted,
                 database,
+                cores,
             )
         )

@@ -116,7 +116,7 @@ def images():
     ]
 
 
-@pytest.fixture(scope="module", params=["", "large"])
+@pytest.fixture(scope="module", params=["large"])
 def feature_map(request):
     return request.param
 

@@ -1,0 +1,98 @@
+"""What a network's layers are: their shapes, and the scales that suit them.
+
+Scales must not come from anybody's data. They are measured once, when a core is packed, on
+pictures and sentences that are made here, and are part of its description from then on.
+"""
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
+
+from unlearning.cores._described import Shape
+from unlearning.cores._network import Activations, Reader
+from unlearning.cores.core import Samples
+from unlearning.errors import CoreError
+
+_GRID = 4
+"""Layers are pooled on at most so fine a grid when their scale is measured."""
+
+_SUBJECTS = ("A child", "The committee", "Nobody", "My neighbour's dog", "This old engine")
+_ACTIONS = ("opened", "remembered", "will never pay for", "is painting", "lost")
+_OBJECTS = ("the letter.", "42 green bottles!", "a theory of heat", "what we had agreed on,", "it?")
+
+PROVENANCE = (
+    "reciprocal RMS over generated pictures or sentences (unlearning.cores._probing), pooled on "
+    f"a grid of at most {_GRID}, rounded to 3 digits"
+)
+
+
+@torch.inference_mode()
+def shapes(core: str, activations: Activations, reader: Reader) -> dict[str, Shape]:
+    """Each layer's channels and size, from the first to the last, for the largest batch.
+
+    Raises:
+        CoreError: if the network does not run, or a layer is no square grid.
+    """
+    try:
+        found = {name: tuple(output.shape) for name, output in activations(reader.largest())}
+    # Whatever a network of somebody's makes of its own configuration.
+    except Exception as error:
+        problem = f"its network does not run ({type(error).__name__})"
+        raise CoreError(core, problem, "check its inputs' sizes") from error
+    for name, shape in found.items():
+        if len(shape) != 4 or shape[2] != shape[3]:
+            problem = f"layer {name} is {shape}, and no square grid"
+            raise CoreError(core, problem, "use a network whose layers are")
+    return {name: (shape[1], shape[2]) for name, shape in found.items()}
+
+
+@torch.inference_mode()
+def described_layers(
+    activations: Activations, reader: Reader, shapes: Mapping[str, Shape]
+) -> dict[str, Any]:
+    """The description's ``layers``, with their scales."""
+    squares: dict[str, list[float]] = {name: [] for name in shapes}
+    for rows, batch in reader.batches(_probes(reader)):
+        for name, output in activations(batch):
+            squares[name].append(_mean_square(output[: len(rows)]))
+    return {
+        name: {
+            "channels": channels,
+            "height": size,
+            "width": size,
+            "scale": float(f"{np.mean(squares[name]) ** -0.5:.3g}"),
+        }
+        for name, (channels, size) in shapes.items()
+    }
+
+
+def _mean_square(output: Tensor) -> float:
+    pooled = adaptive_avg_pool2d(output, min(_GRID, output.shape[2]))
+    return float(pooled.double().square().mean())
+
+
+def _probes(reader: Reader) -> Samples:
+    return _pictures() if reader.input == "image" else _sentences()
+
+
+def _pictures() -> list[bytes]:
+    """Random colors on grids of 2 to 33 squares, blurred to one size, as PNG."""
+    random = np.random.default_rng(0)
+    encoded = []
+    for side in range(2, 34):
+        colors = random.integers(0, 256, (side, side, 3), np.uint8)
+        picture = Image.fromarray(colors).resize((256, 256), Image.Resampling.BILINEAR)
+        file = io.BytesIO()
+        picture.save(file, "PNG")
+        encoded.append(file.getvalue())
+    return encoded
+
+
+def _sentences() -> list[str]:
+    return [f"{who} {does} {what}" for who in _SUBJECTS for does in _ACTIONS for what in _OBJECTS]

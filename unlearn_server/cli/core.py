@@ -1,0 +1,87 @@
+"""``unlearn-server core``: the networks that models are created on."""
+
+import json
+from pathlib import Path
+
+import click
+
+from unlearn_server.cli import options
+from unlearn_server.cli.failures import told
+from unlearn_server.cores import library
+from unlearning.cores import folder
+
+
+@click.group()
+def core() -> None:
+    """The cores that models are created on: data that never need forgetting."""
+
+
+@core.command("list")
+@options.data_dir
+@options.cores
+def list_(data_dir: Path, cores: Path | None) -> None:
+    """List the cores there are: those that come with this installation, and those added.
+
+    \b
+    Example:
+        unlearn-server core list --data-dir ./data
+    """
+    with told():
+        for name in library(data_dir, cores).names():
+            click.echo(name)
+
+
+@core.command()
+@click.argument("name")
+@options.data_dir
+@options.cores
+def inspect(name: str, data_dir: Path, cores: Path | None) -> None:
+    """Check the core NAME as a whole, and show its digest and its description, as JSON.
+
+    \b
+    Example:
+        unlearn-server core inspect efficientnet-lite0 --data-dir ./data
+    """
+    with told():
+        package = library(data_dir, cores).find(name).open()
+    document = {"name": name, "digest": package.digest, "description": package.description}
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+@core.command()
+@click.argument("package", type=click.Path(exists=True, path_type=Path))
+@options.data_dir
+@options.cores
+@click.option("--name", help="What to call it; by default the folder's name.")
+def add(package: Path, data_dir: Path, cores: Path | None, name: str | None) -> None:
+    """Install the core package in the folder PACKAGE, whole or not at all.
+
+    It is read once before: its digest must be right, and its adapter must be able to compute it.
+    A server that runs already can use it at once.
+
+    \b
+    Example:
+        unlearn-server core add ./my-core --data-dir ./data
+    """
+    with told():
+        found = folder.read(package, name or package.resolve().name).open()
+        library(data_dir, cores).add(found)
+    click.echo(f"{found.name} is installed; its digest is {found.digest}")
+
+
+@core.command()
+@click.argument("name")
+@click.argument("package", type=click.Path(path_type=Path))
+@options.data_dir
+@options.cores
+def export(name: str, package: Path, data_dir: Path, cores: Path | None) -> None:
+    """Write the core NAME as a package into the new folder PACKAGE.
+
+    \b
+    Example:
+        unlearn-server core export efficientnet-lite0 ./lite0 --data-dir ./data
+    """
+    with told():
+        found = library(data_dir, cores).find(name).open()
+        folder.write(found, package)
+    click.echo(f"{name} is in {package}; its digest is {found.digest}")
