@@ -1,7 +1,5 @@
 """Predicts with the release being served."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,7 +7,7 @@ from unlearn_server.domain import Model
 from unlearn_server.ingest import Ingest
 from unlearn_server.ledger.database import Database
 from unlearn_server.workspace import Served, Workspaces
-from unlearning.cores.core import Input
+from unlearning.cores.core import Input, Samples
 
 
 class Predictor:
@@ -28,10 +26,8 @@ class Predictor:
         """What the model's core takes."""
         return self._workspaces.core_of(model).input
 
-    def logits(
-        self, served: Served, contents: Sequence[bytes] | NDArray[np.float32]
-    ) -> NDArray[np.float32]:
-        """W' psi or J w, shape (n, C), of encoded images or of features (n, d - 1).
+    def logits(self, served: Served, contents: Samples) -> NDArray[np.float32]:
+        """W' psi or J w, shape (n, C), of encoded images, texts or features (n, d - 1).
 
         Raises InvalidInputError, with the row, for a sample that the core cannot read.
         """
