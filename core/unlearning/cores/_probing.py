@@ -5,7 +5,8 @@ pictures and sentences that are made here, and are part of its description from 
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,16 @@ PROVENANCE = (
 )
 
 
+@contextmanager
+def tried(core: str) -> Iterator[None]:
+    """Runs somebody's network; raises CoreError for whatever it makes of its configuration."""
+    try:
+        yield
+    except Exception as error:
+        problem = f"its network does not run ({type(error).__name__})"
+        raise CoreError(core, problem, "check its inputs' sizes") from error
+
+
 @torch.inference_mode()
 def shapes(core: str, activations: Activations, reader: Reader) -> dict[str, Shape]:
     """Each layer's channels and size, from the first to the last, for the largest batch.
@@ -39,12 +50,8 @@ def shapes(core: str, activations: Activations, reader: Reader) -> dict[str, Sha
     Raises:
         CoreError: if the network does not run, or a layer is no square grid.
     """
-    try:
+    with tried(core):
         found = {name: tuple(output.shape) for name, output in activations(reader.largest())}
-    # Whatever a network of somebody's makes of its own configuration.
-    except Exception as error:
-        problem = f"its network does not run ({type(error).__name__})"
-        raise CoreError(core, problem, "check its inputs' sizes") from error
     for name, shape in found.items():
         if len(shape) != 4 or shape[2] != shape[3]:
             problem = f"layer {name} is {shape}, and no square grid"

@@ -25,7 +25,7 @@ from unlearning.cores._huggingface_folder import HuggingFaceFolder
 from unlearning.cores._image import ImageReader
 from unlearning.cores._network import Activations, NetworkCore, Reader
 from unlearning.cores._packing import IMAGES, TEXTS, described
-from unlearning.cores._probing import shapes
+from unlearning.cores._probing import shapes, tried
 from unlearning.cores._text import TextReader
 from unlearning.cores._transformers import build
 from unlearning.cores.core import Core
@@ -97,6 +97,8 @@ def pack(source: Path, name: str, provenance: str) -> Package:
     }
     if not is_text:
         preprocessing = {**IMAGES, **folder.preprocessing()}
-        pooling = Pooling(FIRST if has_prefix(network, *preprocessing["resize"]) else MEAN, False)
+        with tried(name):
+            first = has_prefix(network, *preprocessing["resize"])
+        pooling = Pooling(FIRST if first else MEAN, length_one=False)
         description |= {"preprocessing": preprocessing, "pooling": pooling.to_json()}
     return described(name, description, weights, files, parts, provenance)
