@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.e2e.conftest import PATIENCE
+from tests.unlearning.cores import backbones
 from unlearn.v1.model_pb2 import CreateModelRequest, Model
 from unlearn_server.cli import main
 from unlearn_server.errors import StartupError
@@ -98,6 +99,24 @@ class TestCommands:
         said = refused("export", "features:3", package, "--data-dir", data_dir)
         assert "cannot be written" in said
         assert json.loads((package / "core.json").read_text())["description"]["features"] == 3
+
+    def test_a_network_of_another_format_is_packed(self, tmp_path: Path, data_dir: Path) -> None:
+        source = backbones.bert(tmp_path / "bert")
+        trained = ("--from", "huggingface", "--trained-on", "nothing at all")
+        done("add", source, *trained, "--data-dir", data_dir)
+        told = json.loads(done("inspect", "bert", "--data-dir", data_dir))
+        assert told["description"]["provenance"]["weights"] == "nothing at all"
+        assert "declared" in told["description"]["provenance"]["forgetting"]
+
+    def test_what_it_was_trained_on_must_be_said(self, package: Path, data_dir: Path) -> None:
+        result = run("add", package, "--from", "huggingface", "--data-dir", data_dir)
+        assert result.exit_code == 2
+        assert "--from and --trained-on go together" in result.stderr
+
+    def test_formats_that_nobody_packs_are_refused(self, package: Path, data_dir: Path) -> None:
+        for name in ("features", "none"):
+            trained = ("--from", name, "--trained-on", "x")
+            assert "use" in refused("add", package, *trained, "--data-dir", data_dir)
 
 
 class TestServer:

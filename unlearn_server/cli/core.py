@@ -9,6 +9,7 @@ from unlearn_server.cli import options
 from unlearn_server.cli.failures import told
 from unlearn_server.cores import library
 from unlearning.cores import folder
+from unlearning.cores.adapters import packer
 
 
 @click.group()
@@ -49,22 +50,47 @@ def inspect(name: str, data_dir: Path, cores: Path | None) -> None:
 
 
 @core.command()
-@click.argument("package", type=click.Path(exists=True, path_type=Path))
+@click.argument("source", type=click.Path(exists=True, path_type=Path))
 @options.data_dir
 @options.cores
-@click.option("--name", help="What to call it; by default the folder's name.")
-def add(package: Path, data_dir: Path, cores: Path | None, name: str | None) -> None:
-    """Install the core package in the folder PACKAGE, whole or not at all.
+@click.option("--name", help="What to call it; by default what SOURCE is called.")
+@click.option(
+    "--from",
+    "source_format",
+    help="SOURCE is no package: huggingface for a folder that save_pretrained wrote, torch-export "
+    "for a program (.pt2), or what another adapter reads.",
+)
+@click.option(
+    "--trained-on",
+    help="With --from: the data that SOURCE was trained on; you declare that none of them ever "
+    "needs forgetting.",
+)
+def add(
+    source: Path,
+    data_dir: Path,
+    cores: Path | None,
+    name: str | None,
+    source_format: str | None,
+    trained_on: str | None,
+) -> None:
+    """Install the core package in the folder SOURCE, whole or not at all.
 
-    It is read once before: its digest must be right, and its adapter must be able to compute it.
-    A server that runs already can use it at once.
+    Its digest must be right, and its adapter must be able to compute it. A server that runs
+    already can use it at once. Nothing in it is run: not even a pickle of weights is read.
 
     \b
     Example:
         unlearn-server core add ./my-core --data-dir ./data
+        unlearn-server core add ./vit --from huggingface --trained-on ImageNet --data-dir ./data
     """
+    if bool(source_format) != bool(trained_on):
+        raise click.UsageError("--from and --trained-on go together")
+    name = name or source.resolve().stem
     with told():
-        found = folder.read(package, name or package.resolve().name).open()
+        if source_format and trained_on:
+            found = packer(source_format, name).pack(source, name, trained_on)
+        else:
+            found = folder.read(source, name).open()
         library(data_dir, cores).add(found)
     click.echo(f"{found.name} is installed; its digest is {found.digest}")
 

@@ -49,14 +49,14 @@ class Pooling:
 
 
 class TextBackbone:
-    """Computes layers of 1x1 for tokens and masks, int64 (2, n, length)."""
+    """Computes layers of 1x1 for tokens and masks, int64 (n, 2, length)."""
 
     def __init__(self, network: nn.Module, pooling: Pooling) -> None:
         self._network, self._pooling = network, pooling
 
     def __call__(self, batch: NDArray[Any]) -> Iterator[tuple[str, Tensor]]:
         """Each layer, from the first to the last."""
-        ids, mask = torch.from_numpy(batch)
+        ids, mask = torch.from_numpy(batch).unbind(1)
         out = self._network(input_ids=ids, attention_mask=mask, output_hidden_states=True)
         for number, tokens in enumerate(out.hidden_states):
             yield str(number), _as_grid(_mean(tokens, mask))

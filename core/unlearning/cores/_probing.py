@@ -48,15 +48,27 @@ def shapes(core: str, activations: Activations, reader: Reader) -> dict[str, Sha
     """Each layer's channels and size, from the first to the last, for the largest batch.
 
     Raises:
-        CoreError: if the network does not run, or a layer is no square grid.
+        CoreError: if the network does not run, if a row depends on its neighbours, or if a
+            layer is no square grid.
     """
     with tried(core):
         found = {name: tuple(output.shape) for name, output in activations(reader.largest())}
+    _check_independent(core, activations, reader)
     for name, shape in found.items():
         if len(shape) != 4 or shape[2] != shape[3]:
             problem = f"layer {name} is {shape}, and no square grid"
             raise CoreError(core, problem, "use a network whose layers are")
     return {name: (shape[1], shape[2]) for name, shape in found.items()}
+
+
+def _check_independent(core: str, activations: Activations, reader: Reader) -> None:
+    """Turns a batch round: what moves a row's bits depends on its place or its neighbours."""
+    _, batch = next(iter(reader.batches(_probes(reader))))
+    other_way = activations(np.ascontiguousarray(batch[::-1]))
+    for (name, one), (_, other) in zip(activations(batch), other_way, strict=True):
+        if not torch.equal(one, other.flip(0)):
+            problem = f"at layer {name} a sample's result depends on the others of its batch"
+            raise CoreError(core, problem, "use a network that treats each by itself")
 
 
 @torch.inference_mode()

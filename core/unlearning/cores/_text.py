@@ -32,7 +32,7 @@ class TextReader:
     input: Input = "text"
 
     def batches(self, samples: Samples) -> Iterator[tuple[NDArray[np.intp], NDArray[np.generic]]]:
-        """Which rows, and their tokens and masks, int64 (2, batch, length).
+        """Which rows, and their tokens and masks, int64 (batch, 2, length).
 
         What a batch is filled up with is a row of one token. Raises InvalidInputError, with
         the row, for a text that is empty or too long, and for what is no text.
@@ -70,8 +70,8 @@ class TextReader:
 
 
 def _filled(tokens: Sequence[Sequence[int]], batch: int, length: int) -> NDArray[np.int64]:
-    filled = np.zeros((2, batch, length), np.int64)
-    filled[1, :, 0] = 1
+    filled = np.zeros((batch, 2, length), np.int64)
+    filled[:, 1, 0] = 1
     for i, ids in enumerate(tokens):
-        filled[:, i, : len(ids)] = ids, np.ones(len(ids))
+        filled[i, :, : len(ids)] = ids, np.ones(len(ids))
     return filled

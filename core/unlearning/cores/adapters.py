@@ -26,12 +26,26 @@ class Adapter(Protocol):
         """
         ...
 
+
+class Packer(Protocol):
+    """An adapter that also makes packages of networks in the format that it is named after."""
+
     def pack(self, source: Path, name: str, provenance: str) -> Package:
-        """A package of a network in the format that the adapter is named after.
+        """A package, of what was trained on what ``provenance`` says.
 
         Raises CoreError for what it cannot read, or cannot read without running code.
         """
         ...
+
+
+def packer(name: str, core: str) -> Packer:
+    """The adapter of that name, for packing; raises CoreError if it packs nothing."""
+    found = adapter(name, core)
+    if not hasattr(found, "pack"):
+        raise CoreError(
+            core, f"{name} is no format to pack from", "use huggingface or torch-export"
+        )
+    return cast(Packer, found)
 
 
 def adapter(name: str, core: str) -> Adapter:
