@@ -14,7 +14,7 @@ from unlearning.cores._transformers import without_pooler
 from unlearning.errors import CoreError
 
 _LONGEST = 512
-"""Tokens of a text where the folder does not say."""
+"""Tokens of a text, where the folder allows so many."""
 
 
 class HuggingFaceFolder:
@@ -22,7 +22,6 @@ class HuggingFaceFolder:
 
     def __init__(self, path: Path, core: str) -> None:
         self._path, self._core = path, core
-        self.config = self.content("config.json")
 
     def content(self, name: str) -> bytes:
         """A file that must be there; raises CoreError."""
@@ -82,7 +81,7 @@ class HuggingFaceFolder:
             self.json("tokenizer_config.json").get("model_max_length"),
             self.json("config.json").get("max_position_embeddings"),
         ]
-        return min([int(limit) for limit in limits if limit] or [_LONGEST])
+        return min([_LONGEST, *(limit for limit in limits if type(limit) is int and limit > 0)])
 
     def pooling(self) -> Pooling:
         """How its sentence encoder pools, as sentence-transformers saved it."""

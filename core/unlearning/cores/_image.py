@@ -1,7 +1,7 @@
 """Encoded images to pixels: PNG or JPEG in any of Pillow's modes, from anybody.
 
-16-bit gray keeps its high byte, transparency is laid over white, EXIF orientation is
-not applied.
+16-bit gray keeps its high byte, transparency is laid over white, and neither EXIF
+orientation nor color profiles are applied.
 """
 
 import io

@@ -5,8 +5,9 @@ pictures and sentences that are made here, and are part of its description from 
 """
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -100,13 +101,14 @@ def _probes(reader: Reader) -> Samples:
     return _pictures() if reader.input == "image" else _sentences()
 
 
-def _pictures() -> list[bytes]:
+@cache
+def _pictures() -> Sequence[bytes]:
     """Random colors on grids of 2 to 33 squares, blurred to one size, as PNG."""
     random = np.random.default_rng(0)
     encoded = []
     for side in range(2, 34):
         colors = random.integers(0, 256, (side, side, 3), np.uint8)
-        picture = Image.fromarray(colors).resize((256, 256), Image.Resampling.BILINEAR)
+        picture = Image.fromarray(colors).resize((64, 64), Image.Resampling.BILINEAR)
         file = io.BytesIO()
         picture.save(file, "PNG")
         encoded.append(file.getvalue())

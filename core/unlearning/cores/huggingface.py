@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from tokenizers import Tokenizer
+from torch import nn
 
 from unlearning.cores._backbone import (
     FIRST,
@@ -84,21 +85,26 @@ def pack(source: Path, name: str, provenance: str) -> Package:
     folder = HuggingFaceFolder(source, name)
     network = folder.network()
     weights = {key: tensor.numpy() for key, tensor in network.state_dict().items()}
-    is_text = folder.has(TOKENIZER)
-    files = {CONFIG: folder.config}
-    if is_text:
-        files[TOKENIZER] = folder.content(TOKENIZER)
-    description: dict[str, Any] = {
+    files = {file: folder.content(file) for file in (CONFIG, TOKENIZER) if folder.has(file)}
+    description = {
         "format": FORMAT,
         "adapter": "huggingface",
         "architecture": f"{type(network).__name__} of transformers, without a head: f_c is 0",
+        **(_of_texts(folder) if TOKENIZER in files else _of_images(folder, network, name)),
+    }
+    return described(name, description, weights, files, parts, provenance)
+
+
+def _of_texts(folder: HuggingFaceFolder) -> dict[str, Any]:
+    return {
         "preprocessing": {**TEXTS, "tokens": folder.tokens()},
         "pooling": folder.pooling().to_json(),
     }
-    if not is_text:
-        preprocessing = {**IMAGES, **folder.preprocessing()}
-        with tried(name):
-            first = has_prefix(network, *preprocessing["resize"])
-        pooling = Pooling(FIRST if first else MEAN, length_one=False)
-        description |= {"preprocessing": preprocessing, "pooling": pooling.to_json()}
-    return described(name, description, weights, files, parts, provenance)
+
+
+def _of_images(folder: HuggingFaceFolder, network: nn.Module, name: str) -> dict[str, Any]:
+    preprocessing = {**IMAGES, **folder.preprocessing()}
+    with tried(name):
+        first = has_prefix(network, *preprocessing["resize"])
+    pooling = Pooling(FIRST if first else MEAN, length_one=False)
+    return {"preprocessing": preprocessing, "pooling": pooling.to_json()}

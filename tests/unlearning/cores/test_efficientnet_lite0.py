@@ -199,6 +199,12 @@ class TestImages:
         header = 8 + 25
         assert same(plain[:header] + chunk + plain[header:], plain)
 
+    @pytest.mark.parametrize("profile", [b"no profile at all", bytes(2**20)])
+    @pytest.mark.parametrize("file_format", ["PNG", "JPEG"])
+    def test_color_profiles_are_passed_over(self, profile, file_format):
+        image = flat(WHITE)
+        assert same(encode(image, file_format, icc_profile=profile), encode(image, file_format))
+
     def test_only_the_first_picture_of_several_counts(self):
         several = encode(flat(GRAY), "MPO", save_all=True, append_images=[flat(WHITE)])
         assert same(several, encode(flat(GRAY), "JPEG"))
