@@ -19,8 +19,9 @@ from unlearn_server.workspace import Workspaces
 @click.command(context_settings={"show_default": True})
 @options.data_dir
 @options.database
+@options.master_key
 @options.cores
-def fsck(data_dir: Path, database: str | None, cores: Path | None) -> None:
+def fsck(data_dir: Path, database: str | None, master_key: str | None, cores: Path | None) -> None:
     """Check the log, its files, certificates, releases, keys and samples against each other.
 
     Stop the server first. Nothing is changed. Exits with 0 if all is sound, with 1 if something
@@ -30,7 +31,7 @@ def fsck(data_dir: Path, database: str | None, cores: Path | None) -> None:
     Example:
         unlearn-server fsck --data-dir ./data
     """
-    with told(), taken(data_dir, database) as (held, keys):
+    with told(), taken(data_dir, database, master_key) as (held, keys):
         auditor = Auditor(held, keys, Workspaces(held, library(data_dir, cores)), Event())
         findings = list(checking.check(held, keys, data_dir / LOG, auditor))
     for finding in findings:

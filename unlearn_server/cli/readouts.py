@@ -20,6 +20,7 @@ from unlearning.readouts.result import ReadOut, ReadOuts
 @click.argument("model")
 @options.data_dir
 @options.database
+@options.master_key
 @options.cores
 @click.option(
     "--erase", "subjects", multiple=True, required=True, help="A person to forget; may be repeated."
@@ -41,6 +42,7 @@ def readouts(
     model: str,
     data_dir: Path,
     database: str | None,
+    master_key: str | None,
     cores: Path | None,
     subjects: tuple[str, ...],
     shadows: int,
@@ -59,7 +61,9 @@ def readouts(
     """
     experiment = Experiment(model, subjects, shadows, pairs)
     with told(), bar("models") as progress:
-        found = carry_out(data_dir, database, library(data_dir, cores), experiment, progress)
+        found = carry_out(
+            data_dir, database, master_key, library(data_dir, cores), experiment, progress
+        )
     if as_json:
         click.echo(json.dumps(found.to_json()))
     else:

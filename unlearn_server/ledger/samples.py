@@ -8,15 +8,32 @@ always equal COUNT(*).
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from unlearn_server.domain import NewSample, Retention, Selection, SelectionKind, StoredSample
+from unlearn_server.domain import (
+    NewSample,
+    Retention,
+    Sealed,
+    Selection,
+    SelectionKind,
+    StoredSample,
+)
 from unlearn_server.ledger.batches import batches
 from unlearn_server.ledger.models import tally
 from unlearn_server.ledger.schema import models, sample_keys, samples
+
+
+class Listed(NamedTuple):
+    """A sample without its payload."""
+
+    key: int
+    sample_hash: bytes
+    subject_hash: bytes | None
+    retention: Retention
+
 
 _Row = Sequence[Any]
 _Queries = dict[SelectionKind, sa.Select[Any]]
@@ -46,6 +63,7 @@ _STORED = (
         samples.c.retention,
         samples.c.payload,
         sample_keys.c.wrapped_key,
+        sample_keys.c.master_id,
     )
     .join(sample_keys)
     .where(_MINE)
@@ -54,6 +72,11 @@ _STREAM = (
     _STORED.where(samples.c.key > sa.bindparam("after"))
     .order_by(samples.c.key)
     .limit(sa.bindparam("block"))
+)
+_LISTED = (
+    sa.select(samples.c.key, samples.c.sample_hash, samples.c.subject_hash, samples.c.retention)
+    .where(_MINE)
+    .order_by(samples.c.key)
 )
 _OF_KEYS = _STORED.where(samples.c.key.in_(sa.bindparam("keys", expanding=True)))
 _MATCHING = _by_name(_STORED)
@@ -110,7 +133,7 @@ def matching(
 ) -> list[list[StoredSample]]:
     """For each selection, the model's samples that it names; none for all user data."""
     named = _named(conn, _MATCHING, selections, of_model=model_key)
-    return [[StoredSample(*row[:-1]) for row in rows] for rows in named]
+    return [[_stored(row) for row in rows] for rows in named]
 
 
 def holders(conn: Connection, selections: Sequence[Selection]) -> list[dict[str, bool]]:
@@ -141,15 +164,20 @@ def stream(conn: Connection, model_key: int, block: int) -> Iterator[list[Stored
     """All samples of a model in order of key, at most ``block`` of them in memory."""
     asked = {"of_model": model_key, "after": 0, "block": block}
     while rows := conn.execute(_STREAM, asked).all():
-        yield [StoredSample(*row) for row in rows]
+        yield [_stored(row) for row in rows]
         asked["after"] = rows[-1].key
+
+
+def listed(conn: Connection, model_key: int) -> Sequence[Listed]:
+    """All samples of a model in order of key, without their payloads."""
+    return [Listed(*row) for row in conn.execute(_LISTED, {"of_model": model_key})]
 
 
 def of_keys(conn: Connection, model_key: int, keys: Sequence[int]) -> Iterator[StoredSample]:
     """Those samples of a model, in the order of their keys as given."""
     for batch in batches(keys):
         found = conn.execute(_OF_KEYS, {"of_model": model_key, "keys": batch})
-        by_key = {row.key: StoredSample(*row) for row in found}
+        by_key = {row.key: _stored(row) for row in found}
         yield from (by_key[key] for key in batch)
 
 
@@ -229,7 +257,7 @@ def _insert_batch(conn: Connection, model_key: int, batch: Sequence[NewSample]) 
                 "sample_hash": row.sample_hash,
                 "subject_hash": row.subject_hash,
                 "content_hash": row.content_hash,
-                "payload": row.payload,
+                "payload": row.sealed.payload,
             }
             for row in batch
         ],
@@ -237,5 +265,19 @@ def _insert_batch(conn: Connection, model_key: int, batch: Sequence[NewSample]) 
     key_of = {row.sample_hash: row.key for row in added}
     conn.execute(
         sa.insert(sample_keys),
-        [{"sample_key": key_of[row.sample_hash], "wrapped_key": row.wrapped_key} for row in batch],
+        [
+            {
+                "sample_key": key_of[row.sample_hash],
+                "wrapped_key": row.sealed.wrapped_key,
+                "master_id": row.sealed.master_id,
+            }
+            for row in batch
+        ],
     )
+
+
+def _stored(row: _Row) -> StoredSample:
+    """Of the columns of ``_STORED``, and perhaps others after them."""
+    key, sample_hash, subject_hash, retention, payload, wrapped_key, master_id, *_ = row
+    sealed = Sealed(payload, wrapped_key, master_id)
+    return StoredSample(key, sample_hash, subject_hash, retention, sealed)
