@@ -1,6 +1,6 @@
 PY := .venv/bin/python
 
-.PHONY: install demo test lint bench bench-imagenet bench-accuracy bench-forgetting bench-tangent bench-load faults protos
+.PHONY: install demo test lint bench bench-imagenet bench-accuracy bench-forgetting bench-tangent bench-load bench-cores faults protos
 
 install: .venv/.installed
 
@@ -43,6 +43,9 @@ bench-tangent: .venv/.bench
 
 bench-load: .venv/.foreign
 	$(PY) -m tests.benchmarks.sustained
+
+bench-cores: .venv/.bench
+	$(PY) -m tests.benchmarks.cores
 
 faults: .venv/.foreign
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PY) -m tests.faults

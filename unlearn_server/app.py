@@ -28,7 +28,7 @@ from unlearn.v1 import (
     valuation_pb2,
     valuation_pb2_grpc,
 )
-from unlearn_server import custody, rotation, signing
+from unlearn_server import cores, custody, rotation, signing
 from unlearn_server.announcements import Announcements
 from unlearn_server.auditing import Auditor
 from unlearn_server.certifying import Certifier
@@ -94,9 +94,9 @@ class Options:
     """Where the data are, and where to listen (``host:port``; port 0 takes a free one).
 
     The keys are files in the data directory, the log's origin one of its own, and the database
-    SQLite's in the data directory, unless they are said. Witnesses are verifier keys and URLs; all
-    are wanted unless it is said how many. Other servers on the database reach this one where it
-    listens, unless it is said where.
+    SQLite's in the data directory, where the cores are too, unless they are said. Witnesses are
+    verifier keys and URLs; all are wanted unless it is said how many. Other servers on the database
+    reach this one where it listens, unless it is said where.
     """
 
     data_dir: Path
@@ -109,6 +109,7 @@ class Options:
     database: str | None = None
     advertise: str | None = None
     master_key: str | None = None
+    cores: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -161,6 +162,8 @@ def running(options: Options, lost: Callable[[], None] = lambda: None) -> Iterat
         database = Database.open(url_of(options.data_dir, options.database), server=lost)
         reach(Failpoint.START_DATABASE)
         stack.callback(database.close)
+        library = cores.library(options.data_dir, options.cores)
+        cores.check(database, library)
         # New keys beside an old database would open none of its samples.
         keys = KeyRing.open(options.data_dir, options.master_key, create=_is_new(database))
         reach(Failpoint.START_KEYS)
@@ -174,7 +177,7 @@ def running(options: Options, lost: Callable[[], None] = lambda: None) -> Iterat
         metrics = Metrics(lambda: _snapshot(database), lambda: database.fence is not None)
         to_erase, changes = Announcements(), Announcements()
         draining = Event()
-        workspaces = Workspaces(database)
+        workspaces = Workspaces(database, library)
         releaser = Releaser(database, keys, workspaces, metrics, to_erase)
         erasers = [
             Eraser(

@@ -11,7 +11,7 @@ from enum import Enum
 
 from grpc import StatusCode
 
-from unlearning.errors import CapacityError, InvalidInputError, UnlearningError
+from unlearning.errors import CapacityError, CoreError, InvalidInputError, UnlearningError
 
 
 class Reason(Enum):
@@ -35,6 +35,7 @@ class Reason(Enum):
     ETAG_MISMATCH = StatusCode.ABORTED
     MODEL_CHANGED = StatusCode.ABORTED
     CORE_CHANGED = StatusCode.FAILED_PRECONDITION
+    CORE_UNUSABLE = StatusCode.FAILED_PRECONDITION
     CORE_SAMPLE = StatusCode.FAILED_PRECONDITION
     NOT_SOLVABLE = StatusCode.FAILED_PRECONDITION
     METHOD_NOT_APPLICABLE = StatusCode.FAILED_PRECONDITION
@@ -121,6 +122,8 @@ def from_mathematics(error: UnlearningError) -> ServiceError:
             return ServiceError(Reason.INVALID_FIELD, str(error), field=error.field, **row)
         case CapacityError():
             return ServiceError(Reason.CAPACITY_EXCEEDED, str(error), fits=error.fits)
+        case CoreError():
+            return ServiceError(Reason.CORE_UNUSABLE, str(error), field="core")
     return ServiceError(Reason.NOT_SOLVABLE, f"model: {error}; its operator must look at it")
 
 

@@ -17,6 +17,7 @@ from unlearn_server.ledger import models, samples
 from unlearn_server.ledger.database import Database
 from unlearn_server.offline import opened
 from unlearn_server.workspace import Workspaces
+from unlearning.cores import Library
 from unlearning.information import InformationBound
 from unlearning.readouts.exact import ExactModel
 from unlearning.readouts.model import Samples
@@ -45,6 +46,7 @@ def carry_out(
     data_dir: Path,
     database: str | None,
     master_key: str | None,
+    library: Library,
     experiment: Experiment,
     progress: Progress = unwatched,
 ) -> ReadOuts:
@@ -56,11 +58,15 @@ def carry_out(
         InvalidInputError: if too few rows are left to compare.
     """
     with opened(data_dir, database, master_key) as (copied, keys):
-        return _carry_out(copied, keys, experiment, progress)
+        return _carry_out(copied, keys, Workspaces(copied, library), experiment, progress)
 
 
 def _carry_out(
-    database: Database, keys: KeyRing, experiment: Experiment, progress: Progress
+    database: Database,
+    keys: KeyRing,
+    workspaces: Workspaces,
+    experiment: Experiment,
+    progress: Progress,
 ) -> ReadOuts:
     subjects = set(map(keys.hash_subject, experiment.subject_ids))
     parts, named = [], []
@@ -75,7 +81,7 @@ def _carry_out(
         raise ServiceError(Reason.EMPTY_SELECTION, message)
     held = rows.Rows.joined(parts)
     tested = Samples.of(held.labels, held.is_core, [erased], _test_rows(held, erased))
-    under_test = _under_test(Workspaces(database), model, held)
+    under_test = _under_test(workspaces, model, held)
     bound = _bound(under_test, tested, len(subjects))
     return read_out(
         under_test,

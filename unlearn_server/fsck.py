@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,6 @@ from unlearn_server.ledger.log import Head, Leaf, LoggedKey
 from unlearn_server.log import envelopes, merkle, notes
 from unlearn_server.log.entries import entry
 from unlearn_server.signing import public_pem
-from unlearn_server.workspace import Workspaces
 from unlearning.commitment import weights_commitment
 
 _BLOCK = 1000
@@ -47,13 +45,16 @@ _RESTORE = "the database was changed from outside: restore it from a backup"
 _REPUBLISH = "stop the server, move the folder away and start it: it is made again"
 
 
-def check(database: Database, keys: KeyRing, directory: Path) -> Iterator[Finding]:
+def check(
+    database: Database, keys: KeyRing, directory: Path, auditor: Auditor
+) -> Iterator[Finding]:
     """Every finding, as they come; none for a server whose data are sound.
 
     Args:
         database: the server's; nothing in it changes.
         keys: that open its samples.
         directory: where the log's files are.
+        auditor: recomputes its models.
 
     Raises:
         StartupError: if there is no log yet.
@@ -62,7 +63,7 @@ def check(database: Database, keys: KeyRing, directory: Path) -> Iterator[Findin
         if not log.has_begun(conn):
             raise StartupError("the database: has no log yet; start the server once")
         yield from _readable("the log", _log(conn, directory))
-        yield from _readable("the models", _models(conn, database, keys))
+        yield from _readable("the models", _models(conn, auditor, keys))
 
 
 def _readable(where: str, findings: Iterator[Finding], remedy: str = _RESTORE) -> Iterator[Finding]:
@@ -178,9 +179,8 @@ def _published(conn: Connection, head: Head, directory: Path) -> Iterator[Findin
             yield Finding(f"log/{path}", "is not the newest", "start the server: it is made again")
 
 
-def _models(conn: Connection, database: Database, keys: KeyRing) -> Iterator[Finding]:
-    auditor = Auditor(database, keys, Workspaces(database), Event())
-    for model in _every_model(conn):
+def _models(conn: Connection, auditor: Auditor, keys: KeyRing) -> Iterator[Finding]:
+    for model in models.every(conn):
         where = f"models/{model.model_id}"
         yield from _readable(where, _rows(conn, where, model, keys))
         yield from _readable(where, _release(conn, where, model, keys, auditor))
@@ -228,13 +228,6 @@ def _is_recomputed(auditor: Auditor, model: Model, release: Release | None) -> b
     if release is None or release.sample_count != model.sample_count:
         return audit.consistent  # what was added since is in no commitment yet
     return audit.consistent and audit.state_recomputed == release.state_commitment
-
-
-def _every_model(conn: Connection) -> Iterator[Model]:
-    after = 0
-    while found := models.page(conn, after, _BLOCK):
-        after = found[-1].key
-        yield from found
 
 
 def _leaves(conn: Connection, head: Head) -> Iterator[Leaf]:

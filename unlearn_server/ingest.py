@@ -7,6 +7,7 @@ nothing, so a caller who does not know whether a message arrived sends it again.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Lock
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +22,15 @@ from unlearn_server.ledger import holds, key_ids, models, samples, suppressions
 from unlearn_server.ledger.database import Database
 from unlearn_server.workspace import Workspaces
 from unlearning.cores import Core
+from unlearning.cores.core import Input, Samples
 from unlearning.errors import InvalidInputError
 
-Contents = Sequence[bytes] | Sequence[bytes | NDArray[np.float32]] | NDArray[np.float32]
+Content = bytes | str | NDArray[np.float32]
+"""An encoded image, a text, or features (width - 1,) computed elsewhere."""
+
+Contents = Sequence[bytes] | Sequence[str] | Sequence[Content] | NDArray[np.float32]
+
+_KINDS: dict[Input, type] = {"image": bytes, "text": str, "features": np.ndarray}
 
 
 @dataclass(frozen=True)
@@ -31,13 +38,12 @@ class Arrival:
     """A sample as its sender described it.
 
     Attributes:
-        content: an encoded image, or features (width - 1,) computed elsewhere.
         canonical: every field in one canonical form, to recognise it when sent again.
     """
 
     sample_id: str
     subject_id: str
-    content: bytes | NDArray[np.float32]
+    content: Content
     label: int
     retention: Retention
     canonical: bytes
@@ -64,7 +70,7 @@ class Ingest:
         self._extracting = Lock()
 
     def features(self, model: Model, contents: Contents) -> NDArray[np.int16]:
-        """Lattice features psi, shape (n, d), of images or of features computed elsewhere.
+        """Lattice features psi, shape (n, d), of images, texts or features computed elsewhere.
 
         Raises InvalidInputError, with the row, for a sample that the core cannot read.
         """
@@ -207,13 +213,13 @@ def _check_labels(model: Model, new: Sequence[_Hashed]) -> None:
 
 
 def _check_contents(core: Core, model: Model, contents: Contents) -> None:
-    """Each content must be what the core takes: an image, or features of its width."""
+    """Each content must be what the core takes: an image, a text, or features of its width."""
     for row, content in enumerate(contents):
-        if isinstance(content, bytes) != (core.input == "image"):
+        if not isinstance(content, _KINDS[core.input]):
             raise InvalidInputError(
                 "content", "is not what the core takes", f"send {core.input}", row
             )
-        if not isinstance(content, bytes) and len(content) != model.objective.width - 1:
+        if isinstance(content, np.ndarray) and len(content) != model.objective.width - 1:
             raise InvalidInputError(
                 "features",
                 f"has {len(content)} values",
@@ -222,10 +228,10 @@ def _check_contents(core: Core, model: Model, contents: Contents) -> None:
             )
 
 
-def _batch(core: Core, contents: Contents) -> Sequence[bytes] | NDArray[np.float32]:
-    if core.input == "image":
-        return [content for content in contents if isinstance(content, bytes)]
-    return np.asarray(contents, np.float32)
+def _batch(core: Core, contents: Contents) -> Samples:
+    if core.input == "features":
+        return np.asarray(contents, np.float32)
+    return cast("Samples", contents)  # as they were checked
 
 
 def _at_row(error: InvalidInputError, new: Sequence[_Hashed]) -> InvalidInputError:

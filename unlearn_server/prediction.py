@@ -1,8 +1,5 @@
 """Predicts with the release being served."""
 
-from collections.abc import Sequence
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +8,7 @@ from unlearn_server.ingest import Ingest
 from unlearn_server.keys import KeyRing
 from unlearn_server.ledger.database import Database
 from unlearn_server.workspace import Served, Workspaces
+from unlearning.cores.core import Input, Samples
 
 
 class Predictor:
@@ -28,14 +26,12 @@ class Predictor:
         """The release that answers now; raises MODEL_NOT_FOUND."""
         return self._workspaces.get(model_id).served(self._database, model_id, self._keys)
 
-    def input(self, model: Model) -> Literal["image", "features"]:
+    def input(self, model: Model) -> Input:
         """What the model's core takes."""
         return self._workspaces.core_of(model).input
 
-    def logits(
-        self, served: Served, contents: Sequence[bytes] | NDArray[np.float32]
-    ) -> NDArray[np.float32]:
-        """W' psi or J w, shape (n, C), of encoded images or of features (n, d - 1).
+    def logits(self, served: Served, contents: Samples) -> NDArray[np.float32]:
+        """W' psi or J w, shape (n, C), of encoded images, texts or features (n, d - 1).
 
         Raises InvalidInputError, with the row, for a sample that the core cannot read.
         """

@@ -19,8 +19,7 @@ from unlearn_server.errors import Reason, ServiceError
 from unlearn_server.keys import KeyRing
 from unlearn_server.ledger import models, releases
 from unlearn_server.ledger.database import Database
-from unlearning import cores
-from unlearning.cores import Core
+from unlearning.cores import Core, Library
 from unlearning.errors import InconsistentStateError
 from unlearning.forgetting import MixedPrivacyModel
 from unlearning.linearized import Linearization
@@ -152,11 +151,11 @@ class Workspace:
 class Workspaces:
     """The workspaces of all models, and the cores that they share."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, library: Library) -> None:
         self._database = database
+        self._library = library
         self._lock = Lock()
         self._workspaces: dict[str, Workspace] = {}
-        self._cores: dict[str, Core] = {}
         self._linearizations: dict[tuple[str, str, int, float], Linearization] = {}
 
     def get(self, model_id: str) -> Workspace:
@@ -194,11 +193,8 @@ class Workspaces:
         return TangentModel(model.objective, self.linearization(model))
 
     def core(self, name: str) -> Core:
-        """A core, loaded once; raises InvalidInputError if it is not installed."""
-        with self._lock:
-            if name not in self._cores:
-                self._cores[name] = cores.load(name)
-            return self._cores[name]
+        """A core, loaded once; raises InvalidInputError and CoreError as ``Library.load``."""
+        return self._library.load(name)
 
     def core_of(self, model: Model) -> Core:
         """The core that a model was created on.

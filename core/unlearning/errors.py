@@ -37,3 +37,10 @@ class NotSolvableError(UnlearningError):
 
 class InconsistentStateError(UnlearningError):
     """What is kept in memory contradicts itself: a fault of the machine or of this package."""
+
+
+class CoreError(UnlearningError):
+    """A core, or a package of one, cannot be used as it is."""
+
+    def __init__(self, core: str, problem: str, fix: str) -> None:
+        super().__init__(f"core {core}: {problem}; {fix}")

@@ -27,6 +27,7 @@ from unlearn_client import Selection, UnlearnError
 from unlearn_server.cli import main as server_command
 from unlearn_server.experiment import Experiment, carry_out
 from unlearning import cg
+from unlearning.cores import Library
 from unlearning.replay.command import main as replay_command
 
 DIGITS = 4
@@ -147,7 +148,7 @@ def test_noise_hides_what_newton_left(server: Any, noise: Any) -> None:
 def test_no_read_out_refutes_the_bound(server: Any) -> None:
     model_id = create(server, EVERYBODY, noise_scale=0.003)
     found = carry_out(
-        server.data_dir, None, None, Experiment(model_id, ("p4",), shadows=3, pairs=8)
+        server.data_dir, None, None, Library(), Experiment(model_id, ("p4",), shadows=3, pairs=8)
     )
     assert found.retained_known
     assert 0.5 < found.attack_accuracy < 0.7

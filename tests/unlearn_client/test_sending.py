@@ -104,7 +104,7 @@ def test_predicting_nothing(client, book):
 
 
 def test_predicting_wants_one_kind_of_input(client):
-    with pytest.raises(ValueError, match="either images or features"):
+    with pytest.raises(ValueError, match="either images, texts or features"):
         client.predict("pets")
     with pytest.raises(ValueError, match="matrix"):
         client.predict("pets", features=np.zeros(3, np.float32))

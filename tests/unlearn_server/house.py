@@ -36,6 +36,7 @@ from unlearn_server.ledger.database import Database
 from unlearn_server.metrics import LedgerSnapshot, Metrics
 from unlearn_server.releasing import Releaser
 from unlearn_server.workspace import Workspaces
+from unlearning.cores import Library
 from unlearning.objective import Noise
 
 WIDTH = 4
@@ -52,7 +53,7 @@ class House:
             custody.begin(conn, self.keys)
         self.to_erase, changes = Announcements(), Announcements()
         metrics = Metrics(lambda: LedgerSnapshot({}, None, {}, {}))
-        workspaces = Workspaces(self.database)
+        workspaces = Workspaces(self.database, Library())
         self.intake = Intake(self.database, self.to_erase, changes)
         self.holding = Holding(self.database, self.to_erase, changes)
         self.evidence = Evidence(self.database)

@@ -61,7 +61,7 @@ def reason(call: Callable[[], Any]) -> tuple[Reason, str]:
 
 def findings(house: House, tmp_path: Any) -> list[fsck.Finding]:
     """Of certificates; the log was not published, so there is no file of it."""
-    found = fsck.check(house.database, house.keys, tmp_path / "log")
+    found = fsck.check(house.database, house.keys, tmp_path / "log", house.auditor)
     return [each for each in found if not each.where.startswith("log/")]
 
 

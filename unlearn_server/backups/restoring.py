@@ -22,6 +22,7 @@ from unlearn_server.backups import files, replaying
 from unlearn_server.backups.copying import Progress, copy, is_empty
 from unlearn_server.backups.history import History, since
 from unlearn_server.certifying import Certifier
+from unlearn_server.cores import CORES, library
 from unlearn_server.data_directory import JOURNAL, LOG, locked
 from unlearn_server.domain import Sealed
 from unlearn_server.errors import DecryptionError, StartupError
@@ -41,7 +42,7 @@ from unlearn_server.signing import SIGNING_FILE
 from unlearn_server.workspace import Workspaces
 
 _WORK = ".restoring"
-_MAY_BE_THERE = {"lock", _WORK, MASTER_FILE, WRAPPED_FILE}
+_MAY_BE_THERE = {"lock", _WORK, MASTER_FILE, WRAPPED_FILE, CORES}
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def restore(sources: Sources, data_dir: Path, database: str | None, progress: Pr
         with _opened(f"sqlite:///{work / DATABASE_FILE}") as restored:
             touched = _replay(restored, keys, history, sources, work)
             reach(Failpoint.RESTORE_REPLAYED)
-            _release(restored, keys, touched)
+            _release(restored, keys, Workspaces(restored, library(data_dir, None)), touched)
             reach(Failpoint.RESTORE_RELEASED)
             journal = Journal(work / JOURNAL, keys)
             Publisher(restored, work / LOG, Announcements(), journal.show).publish()
@@ -109,7 +110,7 @@ def _workplace(data_dir: Path) -> Iterator[Path]:
     """A folder to work in, which is gone afterwards."""
     if {path.name for path in data_dir.iterdir()} - _MAY_BE_THERE:
         raise StartupError(
-            f"--data-dir: is in use, or not empty; name one that holds {MASTER_FILE} alone"
+            f"--data-dir: is in use, or not empty; name one that has {MASTER_FILE} and {CORES} alone"
         )
     work = data_dir / _WORK
     shutil.rmtree(work, ignore_errors=True)
@@ -197,10 +198,12 @@ def _check_shown(conn: Connection, path: Path) -> None:
         raise StartupError("--checkpoint: is of another history than the journal; restore neither")
 
 
-def _release(database: Database, keys: KeyRing, model_ids: set[str]) -> None:
+def _release(
+    database: Database, keys: KeyRing, workspaces: Workspaces, model_ids: set[str]
+) -> None:
     """Makes the releases that erasures made, of what remains; long solves are begun."""
     metrics = Metrics(lambda: LedgerSnapshot({}, None, {}, {}))
-    releaser = Releaser(database, keys, Workspaces(database), metrics, Announcements())
+    releaser = Releaser(database, keys, workspaces, metrics, Announcements())
     for model_id in sorted(model_ids):
         releaser.create(model_id, str(uuid4()))
 

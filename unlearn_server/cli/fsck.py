@@ -2,21 +2,26 @@
 
 import sys
 from pathlib import Path
+from threading import Event
 
 import click
 
 from unlearn_server import fsck as checking
+from unlearn_server.auditing import Auditor
 from unlearn_server.cli import options
 from unlearn_server.cli.failures import ANSWER_IS_NO, told
+from unlearn_server.cores import library
 from unlearn_server.data_directory import LOG
 from unlearn_server.offline import taken
+from unlearn_server.workspace import Workspaces
 
 
 @click.command(context_settings={"show_default": True})
 @options.data_dir
 @options.database
 @options.master_key
-def fsck(data_dir: Path, database: str | None, master_key: str | None) -> None:
+@options.cores
+def fsck(data_dir: Path, database: str | None, master_key: str | None, cores: Path | None) -> None:
     """Check the log, its files, certificates, releases, keys and samples against each other.
 
     Stop the server first. Nothing is changed. Exits with 0 if all is sound, with 1 if something
@@ -27,7 +32,8 @@ def fsck(data_dir: Path, database: str | None, master_key: str | None) -> None:
         unlearn-server fsck --data-dir ./data
     """
     with told(), taken(data_dir, database, master_key) as (held, keys):
-        findings = list(checking.check(held, keys, data_dir / LOG))
+        auditor = Auditor(held, keys, Workspaces(held, library(data_dir, cores)), Event())
+        findings = list(checking.check(held, keys, data_dir / LOG, auditor))
     for finding in findings:
         click.echo(f"{finding.where}: {finding.problem}; {finding.remedy}")
     click.echo("sound" if not findings else f"{len(findings)} findings", err=True)

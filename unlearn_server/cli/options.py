@@ -32,6 +32,14 @@ master_key = click.option(
     "data directory. By default the file master.key there.",
 )
 
+cores = click.option(
+    "--cores",
+    type=click.Path(file_okay=False, path_type=Path),
+    envvar="UNLEARN_CORES",
+    show_envvar=True,
+    help="The folder of core packages that were added; by default cores in the data directory.",
+)
+
 signing_key = click.option(
     "--signing-key",
     type=click.Path(dir_okay=False, path_type=Path),

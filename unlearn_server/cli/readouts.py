@@ -11,6 +11,7 @@ from rich.table import Table
 from unlearn_server.cli import options
 from unlearn_server.cli.failures import ANSWER_IS_NO, told
 from unlearn_server.cli.progress import bar
+from unlearn_server.cores import library
 from unlearn_server.experiment import Experiment, carry_out
 from unlearning.readouts.result import ReadOut, ReadOuts
 
@@ -20,6 +21,7 @@ from unlearning.readouts.result import ReadOut, ReadOuts
 @options.data_dir
 @options.database
 @options.master_key
+@options.cores
 @click.option(
     "--erase", "subjects", multiple=True, required=True, help="A person to forget; may be repeated."
 )
@@ -41,6 +43,7 @@ def readouts(
     data_dir: Path,
     database: str | None,
     master_key: str | None,
+    cores: Path | None,
     subjects: tuple[str, ...],
     shadows: int,
     pairs: int,
@@ -58,7 +61,9 @@ def readouts(
     """
     experiment = Experiment(model, subjects, shadows, pairs)
     with told(), bar("models") as progress:
-        found = carry_out(data_dir, database, master_key, experiment, progress)
+        found = carry_out(
+            data_dir, database, master_key, library(data_dir, cores), experiment, progress
+        )
     if as_json:
         click.echo(json.dumps(found.to_json()))
     else:

@@ -3,6 +3,7 @@
 import click
 
 from unlearn_server.cli.backup import backup, restore
+from unlearn_server.cli.core import core
 from unlearn_server.cli.export import export
 from unlearn_server.cli.fsck import fsck
 from unlearn_server.cli.keys import keys
@@ -16,5 +17,5 @@ def main() -> None:
     """Machine unlearning that can be proven."""
 
 
-for command in (serve, export, readouts, fsck, keys, backup, restore):
+for command in (serve, export, readouts, fsck, keys, core, backup, restore):
     main.add_command(command)

@@ -41,6 +41,7 @@ _CANNOT_START = 1
     show_envvar=True,
     help="HOST:PORT to answer Prometheus at, under /metrics, and to show the log at, under /log.",
 )
+@options.cores
 @options.signing_key
 @click.option(
     "--log-origin",
@@ -75,6 +76,7 @@ def serve(
     address: str,
     advertise: str | None,
     metrics_address: str,
+    cores: Path | None,
     signing_key: Path | None,
     log_origin: str | None,
     witnesses: tuple[tuple[str, str], ...],
@@ -104,5 +106,6 @@ def serve(
                 database,
                 advertise,
                 master_key,
+                cores,
             )
         )

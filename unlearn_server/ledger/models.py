@@ -1,6 +1,6 @@
 """Models: their descriptions, counts and versions."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -24,6 +24,7 @@ _LIVING = (
 """Models that are not deleted, each with the number of the release it serves."""
 
 _BY_ID = _LIVING.where(models.c.model_id == sa.bindparam("model_id"))
+_BLOCK = 1000
 IS_TANGENT = models.c.objective["tangent_scope"].as_string().is_not(None)
 """A condition: the model's weights move the core's own, linearised."""
 
@@ -128,6 +129,14 @@ def page(conn: Connection, after_key: int, limit: int) -> list[Model]:
     """The next models in order of creation; the first ones after key 0."""
     query = _LIVING.where(models.c.key > after_key).order_by(models.c.key).limit(limit)
     return [_model(row) for row in conn.execute(query)]
+
+
+def every(conn: Connection) -> Iterator[Model]:
+    """All models in order of creation, some at a time."""
+    after = 0
+    while found := page(conn, after, _BLOCK):
+        after = found[-1].key
+        yield from found
 
 
 def delete(conn: Connection, key: int, delete_time: datetime) -> None:

@@ -62,15 +62,15 @@ class InferenceService(pb_grpc.GRPCInferenceServiceServicer):
         served = self._served(request.name, request.version)
         tensor = pb.ModelMetadataResponse.TensorMetadata
         objective = served.model.objective
-        image = self._predictor.input(served.model) == "image"
+        kind = self._predictor.input(served.model)
         return pb.ModelMetadataResponse(
             name=request.name,
             versions=[str(served.release)] if served.release else [],
             platform=_PLATFORM,
             inputs=[
-                tensor(name="image", datatype="BYTES", shape=[-1])
-                if image
-                else tensor(name="features", datatype="FP32", shape=[-1, objective.width - 1])
+                tensor(name=kind, datatype="FP32", shape=[-1, objective.width - 1])
+                if kind == "features"
+                else tensor(name=kind, datatype="BYTES", shape=[-1])
             ],
             outputs=[
                 tensor(name="logits", datatype="FP32", shape=[-1, len(objective.classes)]),

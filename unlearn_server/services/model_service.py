@@ -173,12 +173,14 @@ def _arrival(row: int, sample: model_pb2.Sample) -> Arrival:
     if not sample.HasField("label"):
         raise _bad_sample(row, "label", "is missing", "give the index of its class")
     kind = sample.WhichOneof("content")
-    if kind is None or kind == "text":
-        raise _bad_sample(row, "content", "is neither image nor features", "send one of them")
+    if kind is None:
+        raise _bad_sample(row, "content", "is no image, no text and no features", "send one")
     return Arrival(
         sample_id=sample.sample_id,
         subject_id=sample.subject_id,
-        content=(sample.image if kind == "image" else np.array(sample.features.values, np.float32)),
+        content=np.array(sample.features.values, np.float32)
+        if kind == "features"
+        else getattr(sample, kind),
         label=sample.label,
         retention=Retention.CORE if is_core else Retention.USER,
         canonical=sample.SerializeToString(deterministic=True),

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from inference import open_inference_grpc_pb2 as pb
 from unlearn_server.errors import ServiceError
 from unlearn_server.services import fields
+from unlearning.cores.core import Samples
 
 _LENGTH = struct.Struct("<I")
 
@@ -20,24 +21,26 @@ Output = tuple[pb.ModelInferResponse.InferOutputTensor, bytes]
 """A tensor's description and its raw contents."""
 
 
-def read_input(request: pb.ModelInferRequest) -> list[bytes] | NDArray[np.float32]:
-    """The one input: ``image`` as encoded images (n), or ``features`` (n, d).
+def read_input(request: pb.ModelInferRequest) -> Samples:
+    """The one input: ``image`` as encoded images (n), ``text`` (n), or ``features`` (n, d).
 
     Raises:
         ServiceError: INVALID_FIELD for what is not that.
     """
     if len(request.inputs) != 1:
-        raise _bad("", f"{len(request.inputs)} tensors", "send one: image or features")
+        raise _bad("", f"{len(request.inputs)} tensors", "send one: image, text or features")
     tensor = request.inputs[0]
     if len(request.raw_input_contents) > 1:
         raise fields.invalid("raw_input_contents", "has several entries", "send one an input")
     raw = request.raw_input_contents[0] if request.raw_input_contents else None
     match tensor.name, tensor.datatype:
         case "image", "BYTES":
-            return _images(tensor, raw)
+            return _elements(tensor, raw)
+        case "text", "BYTES":
+            return _texts(_elements(tensor, raw))
         case "features", "FP32":
             return _features(tensor, raw)
-    raise _bad("", "is not known", "send image as BYTES or features as FP32")
+    raise _bad("", "is not known", "send image or text as BYTES, or features as FP32")
 
 
 def logits_output(
@@ -59,14 +62,26 @@ def class_output(classes: Sequence[str]) -> Output:
     return tensor, b"".join(_LENGTH.pack(len(name)) + name for name in encoded)
 
 
-def _images(tensor: pb.ModelInferRequest.InferInputTensor, raw: bytes | None) -> list[bytes]:
-    images = list(tensor.contents.bytes_contents) if raw is None else _elements(raw)
-    if list(tensor.shape) not in ([len(images)], [len(images), 1]):
-        raise _bad("shape", f"{list(tensor.shape)} is not [{len(images)}]", "send [n]")
-    return images
+def _elements(tensor: pb.ModelInferRequest.InferInputTensor, raw: bytes | None) -> list[bytes]:
+    elements = list(tensor.contents.bytes_contents) if raw is None else _raw_elements(raw)
+    if list(tensor.shape) not in ([len(elements)], [len(elements), 1]):
+        raise _bad("shape", f"{list(tensor.shape)} is not [{len(elements)}]", "send [n]")
+    return elements
 
 
-def _elements(raw: bytes) -> list[bytes]:
+def _texts(encoded: Sequence[bytes]) -> list[str]:
+    texts = []
+    for row, text in enumerate(encoded):
+        try:
+            texts.append(text.decode())
+        except UnicodeDecodeError:
+            error = fields.invalid("text", "is not UTF-8", "encode it as UTF-8")
+            error.metadata["sample"] = str(row)
+            raise error from None
+    return texts
+
+
+def _raw_elements(raw: bytes) -> list[bytes]:
     elements, start = [], 0
     while start < len(raw):
         head = raw[start : start + _LENGTH.size]

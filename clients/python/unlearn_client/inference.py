@@ -17,6 +17,7 @@ from unlearn_client.tensors import (
     image_tensors,
     infer_request,
     logits_of,
+    text_tensors,
 )
 
 
@@ -46,15 +47,16 @@ class InferenceCalls(Connection):
         model: str,
         *,
         images: Sequence[bytes] | None = None,
+        texts: Sequence[str] | None = None,
         features: NDArray[np.float32] | None = None,
     ) -> Prediction:
-        """Classifies images (PNG or JPEG) or rows of the core's features (n, d).
+        """Classifies images (PNG or JPEG), texts, or rows of the core's features (n, d).
 
         Raises:
             UnlearnError: the service refused it, or did not answer in time.
-            ValueError: not exactly one of images and features, or no matrix.
+            ValueError: not exactly one of images, texts and features, or no matrix.
         """
-        tensors = _tensors(images, features)
+        tensors = _tensors(images, texts, features)
         classes = list(
             self._call(self._models.GetModel, GetModelRequest(name=model_name(model))).classes
         )
@@ -73,10 +75,15 @@ class InferenceCalls(Connection):
 
 
 def _tensors(
-    images: Sequence[bytes] | None, features: NDArray[np.float32] | None
+    images: Sequence[bytes] | None,
+    texts: Sequence[str] | None,
+    features: NDArray[np.float32] | None,
 ) -> Iterator[Tensor]:
-    if images is not None and features is None:
+    if sum(given is not None for given in (images, texts, features)) != 1:
+        raise ValueError("pass either images, texts or features")
+    if images is not None:
         return image_tensors(images)
-    if features is not None and images is None:
-        return feature_tensors(features)
-    raise ValueError("pass either images or features")
+    if texts is not None:
+        return text_tensors(texts)
+    assert features is not None  # noqa: S101 # one of the three is given
+    return feature_tensors(features)

@@ -11,14 +11,15 @@ from inference.open_inference_grpc_pb2 import ModelInferRequest, ModelInferRespo
 from unlearn_client.packing import pack
 
 IMAGE = "image"
+TEXT = "text"
 FEATURES = "features"
 LOGITS = "logits"
 
 MAX_RAW_BYTES = 8 * 2**20 - 2**12
 """8 MiB a message, less room for the names around the tensor."""
 
-MAX_IMAGES = 256
-"""Images cost the server time, not bytes: fewer a message keep it within its deadline."""
+MAX_SAMPLES = 256
+"""Networks cost the server time, not bytes: fewer a message keep it within its deadline."""
 
 LENGTH_BYTES = 4
 
@@ -35,15 +36,24 @@ class Tensor:
 
 def image_tensors(images: Sequence[bytes]) -> Iterator[Tensor]:
     """Encoded images as BYTES tensors; one above the limit travels alone."""
+    return _bytes_tensors(IMAGE, images)
+
+
+def text_tensors(texts: Sequence[str]) -> Iterator[Tensor]:
+    """Texts as BYTES tensors of UTF-8; one above the limit travels alone."""
+    return _bytes_tensors(TEXT, [text.encode() for text in texts])
+
+
+def _bytes_tensors(name: str, elements: Sequence[bytes]) -> Iterator[Tensor]:
     groups = pack(
-        images,
-        lambda image: LENGTH_BYTES + len(image),
+        elements,
+        lambda element: LENGTH_BYTES + len(element),
         max_bytes=MAX_RAW_BYTES,
-        max_items=MAX_IMAGES,
+        max_items=MAX_SAMPLES,
     )
     for group in groups:
-        raw = b"".join(to_bytes("<I", len(image)) + image for image in group)
-        yield Tensor(IMAGE, "BYTES", (len(group),), raw)
+        raw = b"".join(to_bytes("<I", len(element)) + element for element in group)
+        yield Tensor(name, "BYTES", (len(group),), raw)
 
 
 def feature_tensors(features: NDArray[np.float32]) -> Iterator[Tensor]:

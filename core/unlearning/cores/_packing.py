@@ -1,0 +1,66 @@
+"""What every description that is made here says, whatever the network's format was."""
+
+from collections.abc import Callable
+from typing import Any
+
+from unlearning.cores._described import Described
+from unlearning.cores._network import Activations, Reader
+from unlearning.cores._probing import PROVENANCE, described_layers, shapes
+from unlearning.cores.digest import Weights
+from unlearning.cores.package import Files, Package
+
+Parts = Callable[[str, Described, Weights, Files], tuple[Reader, Activations]]
+"""An adapter's reader and network, of a core's name, description, weights and files."""
+
+TEXTS: dict[str, Any] = {"text": "as the tokenizer has it; longer ones are refused"}
+
+IMAGES: dict[str, Any] = {
+    "formats": ["PNG", "JPEG"],
+    "color": "RGB; the high byte of 16 bits; transparency over white; "
+    "EXIF orientation not applied; the first frame",
+    "filter": "bilinear with antialiasing (Pillow), aspect ratio not kept",
+}
+
+_FEATURES = (
+    "for each entry, by depth and then by grid: the layer's output, adaptive-average-pooled, "
+    "times the layer's scale in float32, by channel, row, column; then the constant 1"
+)
+
+_GRID = 3
+"""The default map's, as far as the last layer has so many squares."""
+
+
+def described(
+    name: str,
+    description: dict[str, Any],
+    weights: Weights,
+    files: Files,
+    parts: Parts,
+    provenance: str,
+) -> Package:
+    """A package whose description is completed by what running the network shows.
+
+    Raises:
+        CoreError: if the network does not run.
+    """
+    reader, activations = parts(name, Described(name, description), weights, files)
+    found = shapes(name, activations, reader)
+    last, (_, size) = list(found.items())[-1]
+    grid = min(_GRID, size)
+    whole = {
+        **description,
+        "layers": described_layers(activations, reader, found),
+        "features": _FEATURES,
+        "defaults": {
+            "feature_map": f"{last}:{grid}x{grid}",
+            "maps": {},
+            "feature_bound": 8,
+            "ridge": 10,
+        },
+        "provenance": {
+            "weights": provenance,
+            "scales": PROVENANCE,
+            "forgetting": "declared by whoever packed it: none of this ever needs forgetting",
+        },
+    }
+    return Package.of(name, whole, weights, files)
