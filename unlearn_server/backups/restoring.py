@@ -110,7 +110,8 @@ def _workplace(data_dir: Path) -> Iterator[Path]:
     """A folder to work in, which is gone afterwards."""
     if {path.name for path in data_dir.iterdir()} - _MAY_BE_THERE:
         raise StartupError(
-            f"--data-dir: is in use, or not empty; name one that has {MASTER_FILE} and {CORES} alone"
+            "--data-dir: is in use, or not empty; name one that holds nothing but "
+            f"{MASTER_FILE} and {CORES}"
         )
     work = data_dir / _WORK
     shutil.rmtree(work, ignore_errors=True)
