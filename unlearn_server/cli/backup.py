@@ -84,7 +84,7 @@ def restore(
 
     The data directory must hold nothing but cores that were added and master.key, not even that
     where --master-key names another place; a PostgreSQL database must be empty. Every erasure in
-    the journal is carried out before anything is served, and releases are made anew of what remains.
+    the journal is carried out before anything is served, and releases are made of what remains.
     Requests that were open wait for their operator: they may have been withdrawn since. Give a
     checkpoint if you can: of a journal whose end is missing nothing else tells.
 
