@@ -44,9 +44,8 @@ def check(conn: Connection, keys: KeyRing) -> None:
         raise StartupError("the database: does not know its keys yet; start the server once")
     if hashing != keys.hashing_id:
         raise StartupError(_ANOTHER_HASHING)
-    unopened = key_ids.unopened(conn, keys.master_ids)
-    if unopened or key_ids.masters(conn)[-1] not in keys.master_ids:
-        raise StartupError(_another_master(keys, unopened))
+    if not {*key_ids.masters(conn)} <= {*keys.master_ids}:
+        raise StartupError(_another_master(keys, key_ids.unopened(conn, keys.master_ids)))
 
 
 _ANOTHER_HASHING = (

@@ -270,4 +270,4 @@ def test_a_server_with_other_secrets_is_turned_away(start, tmp_path, url) -> Non
     start(tmp_path / "one", database=url).ports()
     stranger = start(tmp_path / "two", database=url)
     assert stranger.wait() == 1
-    assert "master.key: cannot be read" in stranger.said.splitlines()[-1]
+    assert "id-hashing.key: cannot be read" in stranger.said.splitlines()[-1]
