@@ -60,7 +60,8 @@ def adapter(name: str, core: str) -> Adapter:
         return cast(Adapter, _adapters()[name].load())
     except ImportError as error:
         problem = f"its adapter {name!r} cannot be imported: there is no {error.name}"
-        raise CoreError(core, problem, "pip install 'unlearn-server[hf]'") from error
+        fix = "install what it needs; for huggingface, pip install 'unlearn-server[hf]'"
+        raise CoreError(core, problem, fix) from error
 
 
 @cache

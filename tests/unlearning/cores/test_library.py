@@ -1,5 +1,6 @@
 """Which cores there are, and that they stay what they were."""
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -94,3 +95,9 @@ class TestFinding:
         file.write_text(file.read_text().replace('"features": 3', '"features": 4'))
         with pytest.raises(CoreError, match="has the digest"):
             library.load("mine")
+
+
+def test_an_adapter_that_cannot_be_imported_says_what_is_missing(library, monkeypatch):
+    monkeypatch.setitem(sys.modules, "unlearning.cores.huggingface", None)
+    with pytest.raises(CoreError, match=r"cannot be imported: .*unlearn-server\[hf\]"):
+        library.add(features("mine", adapter="huggingface"))
