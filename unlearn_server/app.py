@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -39,6 +40,7 @@ from unlearn_server.errors import StartupError
 from unlearn_server.evidence import Evidence
 from unlearn_server.exposition import expose
 from unlearn_server.failpoints import Failpoint, reach
+from unlearn_server.forwarding import ForwardingInterceptor
 from unlearn_server.holding import Holding
 from unlearn_server.ingest import Ingest
 from unlearn_server.intake import Intake
@@ -48,8 +50,10 @@ from unlearn_server.keys import KeyRing
 from unlearn_server.ledger import erasures, log, models, releases, samples
 from unlearn_server.ledger.database import Database, url_of
 from unlearn_server.metrics import LedgerSnapshot, Metrics
+from unlearn_server.moment import Moments
 from unlearn_server.overload import Workers
 from unlearn_server.prediction import Predictor
+from unlearn_server.previewing import Previewer
 from unlearn_server.publishing import Publisher
 from unlearn_server.releasing import Releaser
 from unlearn_server.reports.reporting import Reporter
@@ -57,7 +61,9 @@ from unlearn_server.services.audit_service import AuditService
 from unlearn_server.services.erasure_service import LARGEST_WATCH, ErasureService
 from unlearn_server.services.inference_service import InferenceService
 from unlearn_server.services.model_service import ModelService
+from unlearn_server.services.valuation_service import ValuationService
 from unlearn_server.signing import SIGNING_FILE
+from unlearn_server.valuing import Valuer
 from unlearn_server.witnessing import Witnessing, witnesses_of
 from unlearn_server.workspace import Workspaces
 
@@ -89,7 +95,8 @@ class Options:
 
     The keys are files in the data directory, the log's origin one of its own, and the database
     SQLite's in the data directory, unless they are said. Witnesses are verifier keys and URLs; all
-    are wanted unless it is said how many.
+    are wanted unless it is said how many. Other servers on the database reach this one where it
+    listens, unless it is said where.
     """
 
     data_dir: Path
@@ -100,6 +107,7 @@ class Options:
     witnesses: tuple[tuple[str, str], ...] = ()
     witnesses_wanted: int | None = None
     database: str | None = None
+    advertise: str | None = None
     master_key: str | None = None
 
 
@@ -150,7 +158,7 @@ def running(options: Options, lost: Callable[[], None] = lambda: None) -> Iterat
         # too few processors wait for each other at every layer.
         os.environ.setdefault("OMP_NUM_THREADS", str(threads))
         sys.setswitchinterval(_SWITCH_SECONDS)
-        database = Database.open(url_of(options.data_dir, options.database), alone=lost)
+        database = Database.open(url_of(options.data_dir, options.database), server=lost)
         reach(Failpoint.START_DATABASE)
         stack.callback(database.close)
         # New keys beside an old database would open none of its samples.
@@ -163,7 +171,7 @@ def running(options: Options, lost: Callable[[], None] = lambda: None) -> Iterat
         journal = Journal(options.data_dir / JOURNAL, keys)
         certifier = _certifier(database, options, journal)
         reach(Failpoint.START_LOG)
-        metrics = Metrics(lambda: _snapshot(database))
+        metrics = Metrics(lambda: _snapshot(database), lambda: database.fence is not None)
         to_erase, changes = Announcements(), Announcements()
         draining = Event()
         workspaces = Workspaces(database)
@@ -183,7 +191,10 @@ def running(options: Options, lost: Callable[[], None] = lambda: None) -> Iterat
             for tangent in (False, True)
         ]
         ingest = Ingest(database, keys, workspaces)
-        server = _grpc_server(metrics)
+        moments = Moments(database, keys, workspaces, draining)
+        forwarding = ForwardingInterceptor(database)
+        stack.callback(forwarding.close)
+        server = _grpc_server(metrics, forwarding)
         model_pb2_grpc.add_ModelServiceServicer_to_server(
             ModelService(
                 database,
@@ -194,13 +205,13 @@ def running(options: Options, lost: Callable[[], None] = lambda: None) -> Iterat
             server,
         )
         erasure_pb2_grpc.add_ErasureServiceServicer_to_server(
-            # The methods that it lacks answer UNIMPLEMENTED, as the generated class has them.
-            ErasureService(  # type: ignore[abstract]
+            ErasureService(
                 database,
                 keys,
                 Intake(database, to_erase, changes),
                 Decisions(database, certifier, to_erase, changes),
                 Holding(database, to_erase, changes),
+                Previewer(moments),
                 changes,
                 draining,
             ),
@@ -215,8 +226,7 @@ def running(options: Options, lost: Callable[[], None] = lambda: None) -> Iterat
             server,
         )
         valuation_pb2_grpc.add_ValuationServiceServicer_to_server(
-            valuation_pb2_grpc.ValuationServiceServicer(),  # type: ignore[abstract]
-            server,
+            ValuationService(Valuer(moments)), server
         )
         open_inference_grpc_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(
             InferenceService(Predictor(database, keys, workspaces, ingest)), server
@@ -231,6 +241,7 @@ def running(options: Options, lost: Callable[[], None] = lambda: None) -> Iterat
         )
         publisher.check()
         metrics_port = _expose(metrics, options, stack)
+        database.campaign(_advertised(options, port), lambda: _ring(to_erase, changes))
         publisher.start()
         stack.callback(publisher.stop)
         for eraser in erasers:
@@ -245,11 +256,11 @@ def running(options: Options, lost: Callable[[], None] = lambda: None) -> Iterat
         yield Running(port, metrics_port)
 
 
-def _grpc_server(metrics: Metrics) -> grpc.Server:
+def _grpc_server(metrics: Metrics, forwarding: ForwardingInterceptor) -> grpc.Server:
     workers = Workers(WORKERS, WAITING)
     return grpc.server(
         workers,
-        interceptors=[RequestInterceptor(metrics, workers)],
+        interceptors=[RequestInterceptor(metrics, workers), forwarding],
         maximum_concurrent_rpcs=_LARGEST_CROWD,  # beyond it grpc itself refuses
         options=[
             # Beyond this grpc itself refuses, without an ErrorInfo.
@@ -283,6 +294,18 @@ def _listen(server: grpc.Server, address: str) -> int:
     except RuntimeError as error:
         message = f"--address: cannot listen at {address}; name a free host:port"
         raise StartupError(message) from error
+
+
+def _advertised(options: Options, port: int) -> str:
+    """Where other servers reach this one, which may listen at every interface."""
+    host = options.address.rpartition(":")[0]
+    is_everywhere = host in {"", "0.0.0.0", "[::]"}  # noqa: S104 # compared, not listened at
+    return options.advertise or f"{socket.gethostname() if is_everywhere else host}:{port}"
+
+
+def _ring(*bells: Announcements) -> None:
+    for bell in bells:
+        bell.ring()
 
 
 def _is_new(database: Database) -> bool:

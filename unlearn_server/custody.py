@@ -28,6 +28,7 @@ def begin(conn: Connection, keys: KeyRing) -> None:
     for release in adoption.clear_releases(conn):
         own = weights.identity(release.model_id, release.commitment)
         adoption.adopt_release(conn, release, keys.seal(release.payload, own, master_id))
+    adoption.conceal_salts(conn, keys.conceal)
     key_ids.drop_others(conn, master_id)
     _try_one(conn, keys)
 

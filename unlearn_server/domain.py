@@ -184,8 +184,9 @@ class Refusal:
 class Erasure:
     """A deletion request as it stands; ``outcomes`` in order of completion.
 
-    ``subject_root`` commits to the subjects it names (see ``log.commitments``), under a
-    ``commitment_salt`` that is kept until the last certificate; None where it names none.
+    ``subject_root`` commits to the subjects it names (see ``log.commitments``), under a salt; None
+    where it names none. ``commitment_salt`` is that salt, concealed (see ``keys``), and is kept
+    until the last certificate.
     """
 
     key: int

@@ -33,6 +33,7 @@ class Reason(Enum):
     SAMPLE_EXISTS = StatusCode.ALREADY_EXISTS
     REQUEST_ID_REUSED = StatusCode.ALREADY_EXISTS
     ETAG_MISMATCH = StatusCode.ABORTED
+    MODEL_CHANGED = StatusCode.ABORTED
     CORE_CHANGED = StatusCode.FAILED_PRECONDITION
     CORE_SAMPLE = StatusCode.FAILED_PRECONDITION
     NOT_SOLVABLE = StatusCode.FAILED_PRECONDITION
@@ -40,6 +41,7 @@ class Reason(Enum):
     ERASURE_OPEN = StatusCode.FAILED_PRECONDITION
     ERASURE_STATE = StatusCode.FAILED_PRECONDITION
     SUBJECT_SUPPRESSED = StatusCode.FAILED_PRECONDITION
+    NO_SAMPLES = StatusCode.FAILED_PRECONDITION
     RELEASE_SOLVING = StatusCode.FAILED_PRECONDITION
     SIZE_OUT_OF_RANGE = StatusCode.OUT_OF_RANGE
     CAPACITY_EXCEEDED = StatusCode.RESOURCE_EXHAUSTED
@@ -49,6 +51,7 @@ class Reason(Enum):
     OVERLOADED = StatusCode.RESOURCE_EXHAUSTED
     METHOD_NOT_IMPLEMENTED = StatusCode.UNIMPLEMENTED
     SHUTTING_DOWN = StatusCode.UNAVAILABLE
+    TAKEN_OVER = StatusCode.UNAVAILABLE
     INTERNAL = StatusCode.INTERNAL
 
     def __new__(cls, code: StatusCode) -> "Reason":
@@ -89,6 +92,17 @@ class ServiceError(ServerError):
         self.field = field
         self.retry_after_seconds = retry_after_seconds
         self.metadata = {name: str(value) for name, value in metadata.items()}
+
+
+class TakenOverError(ServiceError):
+    """Another server erases now, or is about to; this one may not write what it was about to."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            Reason.TAKEN_OVER,
+            "another server is taking this one's place; nothing was changed: ask again",
+            retry_after_seconds=1.0,
+        )
 
 
 class StartupError(ServerError):

@@ -1,14 +1,14 @@
 """Named places where a test may kill the server, hold it up or make it fail.
 
 UNLEARN_FAILPOINTS arms them: ``NAME=ACTION[@COUNT]``, several with commas between. An action is
-``kill`` (SIGKILL to itself, as a power cut), ``raise`` or ``sleep:SECONDS``. With a count it
+``kill`` (SIGKILL to itself, as a power cut), ``stop`` (SIGSTOP, until somebody sends SIGCONT),
+``raise`` or ``sleep:SECONDS``. With a count it
 happens when the place is reached for that time, without one whenever it is. One that is not
 armed costs a look at an empty dictionary.
 
     UNLEARN_FAILPOINTS=erase.stored=kill@3,publish.tile=sleep:0.1 unlearn-server serve
 """
 
-import os
 import signal
 from collections.abc import Callable, Mapping
 from enum import StrEnum
@@ -135,7 +135,9 @@ def arm(environment: Mapping[str, str]) -> None:
         try:
             point, armed = _parse(each)
         except ValueError as error:
-            message = "cannot be read; write NAME=kill, raise or sleep:SECONDS, then @COUNT or not"
+            message = (
+                "cannot be read; write NAME=kill, stop, raise or sleep:SECONDS, then @COUNT or not"
+            )
             raise StartupError(f"{ENVIRONMENT}: {each} {message}") from error
         _armed[point] = armed
 
@@ -155,12 +157,12 @@ def _action(text: str) -> Callable[[], None]:
     raise ValueError(text)
 
 
-def _kill() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
 def _raise() -> None:
     raise FailpointError("a failpoint was reached")
 
 
-_ACTIONS = {"kill": _kill, "raise": _raise}
+_ACTIONS: dict[str, Callable[[], None]] = {
+    "kill": partial(signal.raise_signal, signal.SIGKILL),
+    "stop": partial(signal.raise_signal, signal.SIGSTOP),
+    "raise": _raise,
+}

@@ -35,6 +35,7 @@ class KeyRing:
         """Reads the master keys; raises StartupError as these do."""
         self.masters = masters
         self._hashing = hashing
+        self._concealing = AESGCM(self._hash(b"concealing", b""))
         self._loading = Lock()
         self._ciphers = _ciphers(masters)
 
@@ -95,6 +96,17 @@ class KeyRing:
     def _hash(self, purpose: bytes, message: bytes) -> bytes:
         # No purpose is a prefix of another once the zero byte ends it.
         return hmac.digest(self._hashing, purpose + b"\0" + message, "sha256")
+
+    def conceal(self, salt: bytes) -> bytes:
+        """Encrypts what ids are committed to with, under the secret that hashes ids.
+
+        Who has that secret can test a guess anyway: the hashes of ids remain.
+        """
+        return _encrypt(self._concealing, salt, b"salt")
+
+    def reveal(self, concealed: bytes) -> bytes:
+        """Reverses ``conceal``; raises DecryptionError if it was altered."""
+        return _decrypt(self._concealing, concealed, b"salt")
 
     def seal(self, plaintext: bytes, identity: bytes, master_id: bytes) -> Sealed:
         """Encrypts under a fresh key, which the master key of this id wraps.

@@ -53,7 +53,7 @@ def _opened(
         raise StartupError("--data-dir: holds no database; name that of a server")
     keys = KeyRing.open(data_dir, master_key, create=False)
     # Of a database that was lost meanwhile, each write says so.
-    database = Database.open(url_of(data_dir, url), alone=(lambda: None) if alone else None)
+    database = Database.open(url_of(data_dir, url), alone=alone)
     try:
         with database.read() as conn:
             custody.check(conn, keys)

@@ -59,7 +59,8 @@ class Releaser:
         """Releases the weights of every sample held; a repeated request changes nothing.
 
         Raises:
-            ServiceError: MODEL_NOT_FOUND; RELEASE_SOLVING while another one is solved for.
+            ServiceError: MODEL_NOT_FOUND; RELEASE_SOLVING while another one is solved for;
+                TAKEN_OVER.
         """
         workspace = self._workspaces.get(model_id)
         with self._database.read() as conn:
@@ -67,10 +68,11 @@ class Releaser:
         if is_tangent:
             return self._begin(model_id, request_id)
         with workspace.lock:
+            fence = self._database.hold()
             with self._database.read() as conn:
                 model = models.get(conn, model_id)
                 earlier = releases.by_request(conn, model.key, request_id)
-            return earlier or self._release(workspace, model, request_id=request_id)
+            return earlier or self._release(workspace, model, fence, request_id=request_id)
 
     def _begin(self, model_id: str, request_id: str) -> Release:
         with self._database.write() as conn:
@@ -92,22 +94,25 @@ class Releaser:
 
         Raises:
             StoppingError: if the server goes down meanwhile; it stays begun.
+            TakenOverError: if another server has it now.
         """
+        fence = self._database.hold()
         with self._database.read() as conn:
             model = models.get(conn, model_id)
             if not releases.solving(conn, model.key):
                 return
         try:
-            self._release(workspace, model, watch)
+            self._release(workspace, model, fence, watch)
         except UnlearningError:
             _log.exception("no release was made", model=model_id)
-            with self._database.write() as conn:
+            with self._database.write(fence) as conn:
                 releases.fail(conn, model.key)
 
     def _release(
         self,
         workspace: Workspace,
         model: Model,
+        fence: int,
         watch: Watch | None = None,
         request_id: str | None = None,
     ) -> Release:
@@ -117,7 +122,7 @@ class Releaser:
         reach(Failpoint.RELEASE_SOLVED)
         workspace.drop_state()  # it remembers this release, and is kept again once that is stored
         with workspace.changing_release():
-            with self._database.write() as conn:
+            with self._database.write(fence) as conn:
                 version = models.bump(conn, model.key)
                 release = insert(conn, model, prepared, self._keys, request_id)
                 # Whatever can fail comes before the commit.
@@ -125,7 +130,7 @@ class Releaser:
                 reach(Failpoint.RELEASE_STORED)
             reach(Failpoint.RELEASE_COMMITTED)
             workspace.keep_state(state, version)
-            workspace.publish(served)
+            workspace.publish(served, fence)
         return release
 
 

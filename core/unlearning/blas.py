@@ -71,6 +71,20 @@ def _lapack(function: Callable[..., None], A: _Floats) -> bool:
     return info.value == 0
 
 
+def invert_triangle(K: _Floats) -> bool:
+    """Puts the inverse of a factor in its place; returns whether there is one."""
+    info = ctypes.c_int()
+    _dtrtri(b"L", b"N", len(K), K, len(K), info)
+    return info.value == 0
+
+
+def triangle_product(T: _Floats, B: _Floats, *, transpose: bool = False) -> _Floats:
+    """T B, or T' B, for a lower triangle T (k, k) and B (k, n)."""
+    X = np.array(B, np.float64, order="F")
+    _dtrmm(b"L", b"L", b"T" if transpose else b"N", b"N", *X.shape, 1.0, T, len(T), X, len(X))
+    return X
+
+
 def solve_factored(K: _Floats, B: _Floats) -> _Floats:
     """K^-1 B for a factor K (k, k) and B (k, n)."""
     return _triangular(b"L", b"N", K, B)
@@ -138,5 +152,7 @@ _dsymv = _exported(cython_blas, "dsymv")
 _dsyrk = _exported(cython_blas, "dsyrk")
 _dgemm = _exported(cython_blas, "dgemm")
 _dtrsm = _exported(cython_blas, "dtrsm")
+_dtrmm = _exported(cython_blas, "dtrmm")
 _dpotrf = _exported(cython_lapack, "dpotrf")
 _dpotri = _exported(cython_lapack, "dpotri")
+_dtrtri = _exported(cython_lapack, "dtrtri")

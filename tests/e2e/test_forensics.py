@@ -42,7 +42,7 @@ def cluster() -> Iterator[Postgres]:
     if binaries() is None:
         pytest.skip("PostgreSQL's initdb and postgres are not installed")
     with running() as postgres:
-        for setting in ("log_statement = 'all'", "log_min_duration_statement = 0"):
+        for setting in ("log_statement = 'all'", "autovacuum_naptime = '1s'"):
             postgres.ask(f"ALTER SYSTEM SET {setting}")
         postgres.ask("SELECT pg_reload_conf()")
         yield postgres
@@ -174,7 +174,9 @@ def test_nothing_of_whom_was_erased_can_be_read(
         sealed = sealed_of(place, data_dir)
         # A checkpoint may move it from one file to another while these are read.
         wait_until(lambda: stays(everywhere, sealed) == {*sealed})
-        accepted = server.client.create_erasure(Selection.subjects([HERS]))
+        salt = np.random.default_rng(3).bytes(32)
+        clear |= encoded({"salt": salt})
+        accepted = server.client.create_erasure(Selection.subjects([HERS]), commitment_salt=salt)
         done = server.client.wait_for_erasure(accepted.name)
         assert sorted(outcome.erased_samples for outcome in done.outcomes) == [1, 8]
         if place.url is None:
@@ -224,6 +226,24 @@ def test_what_postgresql_keeps_opens_with_the_old_master_key_alone(
         old_key = encoded({"the old key": secrets["master.key"]})
         assert Scene((data_dir,)).find(old_key) == {}
         assert server.client.audit_model("m").consistent
+
+
+def test_postgresql_vacuums_what_an_erasure_deleted_without_being_told(
+    open_server: Any, tmp_path: Path, cluster: Postgres, wait_until: Callable[..., None]
+) -> None:
+    place = Place(cluster.new_database(), None, None)
+    vacuumed = (
+        "SELECT count(*) FROM pg_stat_user_tables WHERE autovacuum_count > 0 "
+        "AND relname IN ('samples', 'sample_keys', 'releases', 'release_keys')"
+    )
+    with open_server(tmp_path / "data", place.url) as server:
+        server.client.create_model("m", f"features:{WIDTH}", CLASSES)
+        server.client.add_samples("m", [with_features("s", HERS, 1), with_features("t", HIS, 2)])
+        server.client.create_release("m")
+        assert place.query(tmp_path, vacuumed) == [(0,)]
+        accepted = server.client.create_erasure(Selection.subjects([HERS]))
+        server.client.wait_for_erasure(accepted.name)
+        wait_until(lambda: place.query(tmp_path, vacuumed) == [(4,)])
 
 
 @pytest.fixture

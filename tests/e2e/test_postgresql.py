@@ -3,7 +3,6 @@
 import contextlib
 import random
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -139,17 +138,6 @@ def test_killed_at_any_moment_it_does_each_acknowledged_erasure_exactly_once(sta
         assert [e.outcomes[0].erased_samples for e in done] == [3] * SUBJECTS
         assert len(list(server.client.list_erasures())) == SUBJECTS
         assert serves_what_never_saw(server, samples, {f"p{i}" for i in range(SUBJECTS)})
-
-
-def test_a_second_server_on_the_same_database_is_turned_away(start, tmp_path, url):
-    with start(database=url).asked() as server:
-        shutil.copytree(tmp_path / "data", tmp_path / "other")
-        second = start(tmp_path / "other", database=url)
-        assert second.wait() == 1
-        last = second.said.splitlines()[-1]
-        assert last.startswith("unlearn-server: --database: is in use by another server")
-        assert "Traceback" not in second.said
-        assert list(server.client.list_models()) == []
 
 
 def test_no_key_is_made_anew_beside_an_old_database(start, tmp_path, url):

@@ -10,6 +10,7 @@ from uuid import uuid4
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from grpc import StatusCode
 from PIL import Image
 from sklearn.datasets import load_digits
 from threadpoolctl import threadpool_limits
@@ -21,6 +22,7 @@ from unlearn.v1.model_pb2 import (
     Sample,
     UserWeights,
 )
+from unlearn.v1.valuation_pb2 import EstimateErrorRequest
 from unlearn_client import Selection, UnlearnError
 from unlearn_server.cli import main as server_command
 from unlearn_server.experiment import Experiment, carry_out
@@ -106,6 +108,14 @@ def test_newton_leaves_what_a_fresh_model_answers(server: Any) -> None:
     assert audit.consistent
     assert audit.weights_commitment_served == audit.weights_commitment_recomputed == b""
     assert audit.samples == len(EVERYBODY) - 4
+
+
+def test_what_its_samples_are_worth_has_no_closed_form(server: Any, refusal: Any) -> None:
+    model_id = create(server, EVERYBODY)
+    request = EstimateErrorRequest(model=f"models/{model_id}")
+    told = refusal(server.valuation.EstimateError, request)
+    assert (told.code, told.field) == (StatusCode.UNIMPLEMENTED, "model")
+    assert "TANGENT, whose held-out errors have no closed form" in told.message
 
 
 def test_without_noise_newton_promises_nothing_and_says_which_noise_would_help(

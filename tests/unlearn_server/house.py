@@ -127,7 +127,10 @@ class House:
         return Selection(SelectionKind.SAMPLES, tuple(map(self.keys.hash_sample, ids)))
 
     def ask(self, selection: Selection, *model_ids: str, **changes: Any) -> Erasure:
-        return self.intake.accept(request(selection, *model_ids, **changes))
+        salt = self.keys.conceal(b"s" * 32)
+        return self.intake.accept(
+            request(selection, *model_ids, **{"commitment_salt": salt, **changes})
+        )
 
     def now(self, erasure: Erasure) -> Erasure:
         with self.database.read() as conn:

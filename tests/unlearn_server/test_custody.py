@@ -65,16 +65,18 @@ def test_another_hashing_secret_is_told(used: House, tmp_path: Path) -> None:
 
 
 def make_old(house: House) -> None:
-    """As a version before left it: no ids, and releases in clear."""
+    """As a version before left it: no ids, and releases and salts in clear."""
     with house.database.write() as conn:
         conn.execute(sa.text("INSERT INTO key_ids (kind, key_id) VALUES ('MASTER', :old)"), OLD)
         conn.execute(sa.text("UPDATE sample_keys SET master_id = :old"), OLD)
         conn.execute(sa.text("UPDATE release_keys SET master_id = :old"), OLD)
         conn.execute(sa.text("UPDATE releases SET payload = :clear"), {"clear": CLEAR})
+        conn.execute(sa.text("UPDATE erasures SET commitment_salt = :salt"), {"salt": SALT})
         conn.execute(sa.text("DELETE FROM key_ids WHERE key_id <> :old"), OLD)
 
 
 OLD = {"old": b""}
+SALT = bytes(range(32))
 CLEAR = bytes(32) + b"the weights, in clear"
 
 
@@ -84,10 +86,12 @@ def clear(house: House) -> bool:
 
 
 def test_what_an_older_version_left_is_taken_over_and_sealed(used: House, tmp_path: Path) -> None:
+    asked = used.ask(used.subjects("bob"))
     make_old(used)
     assert clear(used)
     check(used, tmp_path)
     assert not clear(used)
+    assert used.keys.reveal(used.now(asked).commitment_salt or b"") == SALT
     with used.database.read() as conn:
         assert key_ids.masters(conn) == used.keys.master_ids
         assert key_ids.unopened(conn, used.keys.master_ids) == {}

@@ -141,6 +141,16 @@ def test_a_key_wrapped_anew_opens_with_the_other_master_key_alone() -> None:
         ring.rewrap(sealed.wrapped_key, b"another row", MASTER, anew)
 
 
+@given(salt=st.binary(min_size=32, max_size=32))
+def test_a_salt_is_concealed_under_the_hashing_secret(salt: bytes) -> None:
+    concealed = RING.conceal(salt)
+    assert salt not in concealed
+    assert RING.reveal(concealed) == salt
+    assert KeyRing(Fixed(bytes(32)), bytes(range(32, 64))).reveal(concealed) == salt
+    with pytest.raises(DecryptionError):
+        OTHER.reveal(concealed)
+
+
 def test_the_ids_of_secrets_are_those_of_the_standard_and_tell_them_apart() -> None:
     said = hmac.new(bytes(range(32)), b"unlearn-server key id", hashlib.sha256).digest()
     assert [said[:16]] == RING.master_ids

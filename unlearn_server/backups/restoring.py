@@ -28,7 +28,7 @@ from unlearn_server.journal import Journal
 from unlearn_server.keys import HASHING_FILE, KeyRing
 from unlearn_server.ledger import log
 from unlearn_server.ledger.database import DATABASE_FILE, Database, url_of
-from unlearn_server.ledger.schema import metadata
+from unlearn_server.ledger.schema import DATA_TABLES, KEY_TABLES
 from unlearn_server.log import merkle, notes
 from unlearn_server.master_keys import MASTER_FILE, WRAPPED_FILE
 from unlearn_server.metrics import LedgerSnapshot, Metrics
@@ -38,6 +38,7 @@ from unlearn_server.releasing import Releaser
 from unlearn_server.signing import SIGNING_FILE
 from unlearn_server.workspace import Workspaces
 
+_TABLES = (*DATA_TABLES, *KEY_TABLES)
 _WORK = ".restoring"
 _MAY_BE_THERE = {"lock", _WORK, MASTER_FILE, WRAPPED_FILE}
 
@@ -96,7 +97,7 @@ def _workplace(data_dir: Path) -> Iterator[Path]:
 
 @contextmanager
 def _opened(url: str) -> Iterator[Database]:
-    database = Database.open(url, alone=lambda: None)
+    database = Database.open(url, alone=True)
     try:
         yield database
     finally:
@@ -144,7 +145,7 @@ def _check_shown(conn: Connection, path: Path) -> None:
 
 def _release(database: Database, keys: KeyRing, model_ids: set[str]) -> None:
     """Makes the releases that erasures made, of what remains; long solves are begun."""
-    metrics = Metrics(lambda: LedgerSnapshot({}, None, {}, {}))
+    metrics = Metrics(lambda: LedgerSnapshot({}, None, {}, {}), lambda: True)
     releaser = Releaser(database, keys, Workspaces(database), metrics, Announcements())
     for model_id in sorted(model_ids):
         releaser.create(model_id, str(uuid4()))
@@ -160,15 +161,15 @@ def _publish(database: Database, keys: KeyRing, journal: Path, work: Path) -> No
 
 def _copy(source: Database, url: str, progress: Progress) -> None:
     with _opened(url) as database, source.read() as conn, database.write() as target:
-        if not is_empty(target, metadata.sorted_tables):
+        if not is_empty(target, _TABLES):
             raise StartupError("--database: is not empty; name one that was just created")
-        copy(conn, target, metadata.sorted_tables, progress)
+        copy(conn, target, _TABLES, progress)
         _count_on(target)
 
 
 def _count_on(conn: Connection) -> None:
     """Has PostgreSQL number new rows after those that came with their numbers."""
-    for table in metadata.sorted_tables:
+    for table in _TABLES:
         column = table.autoincrement_column
         if column is not None:
             newest = sa.select(sa.func.max(column)).scalar_subquery()

@@ -27,6 +27,14 @@ _CANNOT_START = 1
     help="HOST:PORT to answer gRPC at.",
 )
 @click.option(
+    "--advertise",
+    envvar="UNLEARN_ADVERTISE",
+    show_envvar=True,
+    metavar="HOST:PORT",
+    help="Where other servers on the same PostgreSQL database reach this one; by default "
+    "--address, or this machine's name where that is every interface.",
+)
+@click.option(
     "--metrics-address",
     default="localhost:9464",
     envvar="UNLEARN_METRICS_ADDRESS",
@@ -65,6 +73,7 @@ def serve(
     database: str | None,
     master_key: str | None,
     address: str,
+    advertise: str | None,
     metrics_address: str,
     signing_key: Path | None,
     log_origin: str | None,
@@ -93,6 +102,7 @@ def serve(
                 witnesses,
                 witnesses_wanted,
                 database,
+                advertise,
                 master_key,
             )
         )

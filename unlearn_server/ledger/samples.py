@@ -8,7 +8,7 @@ always equal COUNT(*).
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -24,6 +24,16 @@ from unlearn_server.domain import (
 from unlearn_server.ledger.batches import batches
 from unlearn_server.ledger.models import tally
 from unlearn_server.ledger.schema import models, sample_keys, samples
+
+
+class Listed(NamedTuple):
+    """A sample without its payload."""
+
+    key: int
+    sample_hash: bytes
+    subject_hash: bytes | None
+    retention: Retention
+
 
 _Row = Sequence[Any]
 _Queries = dict[SelectionKind, sa.Select[Any]]
@@ -62,6 +72,11 @@ _STREAM = (
     _STORED.where(samples.c.key > sa.bindparam("after"))
     .order_by(samples.c.key)
     .limit(sa.bindparam("block"))
+)
+_LISTED = (
+    sa.select(samples.c.key, samples.c.sample_hash, samples.c.subject_hash, samples.c.retention)
+    .where(_MINE)
+    .order_by(samples.c.key)
 )
 _OF_KEYS = _STORED.where(samples.c.key.in_(sa.bindparam("keys", expanding=True)))
 _MATCHING = _by_name(_STORED)
@@ -151,6 +166,11 @@ def stream(conn: Connection, model_key: int, block: int) -> Iterator[list[Stored
     while rows := conn.execute(_STREAM, asked).all():
         yield [_stored(row) for row in rows]
         asked["after"] = rows[-1].key
+
+
+def listed(conn: Connection, model_key: int) -> Sequence[Listed]:
+    """All samples of a model in order of key, without their payloads."""
+    return [Listed(*row) for row in conn.execute(_LISTED, {"of_model": model_key})]
 
 
 def of_keys(conn: Connection, model_key: int, keys: Sequence[int]) -> Iterator[StoredSample]:

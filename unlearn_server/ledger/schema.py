@@ -264,8 +264,18 @@ signing_keys = Table(
     Column("endorsement", Bytes),
 )
 
+# One row, which only servers on PostgreSQL use: see ``ledger.lease``.
+leases = Table(
+    "leases",
+    metadata,
+    Column("key", Key, primary_key=True),
+    Column("fence", BigInteger, nullable=False),
+    Column("beat", BigInteger, nullable=False),
+    Column("address", String),
+)
+
 KEY_TABLES = (sample_keys, release_keys)
 """What opens what is encrypted, and is backed up apart from it."""
 
-NOT_BACKED_UP = frozenset({erasures.c.commitment_salt})
-"""Secrets that are not worth a copy: certificates to come say less without them."""
+DATA_TABLES = tuple(table for table in metadata.sorted_tables if table not in {*KEY_TABLES, leases})
+"""All else that is backed up, each after those that it refers to; a lease is of the moment."""

@@ -1,6 +1,6 @@
 """ErasureService."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from secrets import token_bytes
 from threading import BoundedSemaphore, Event
@@ -25,6 +25,7 @@ from unlearn_server.keys import KeyRing
 from unlearn_server.ledger import erasures, holds, models, suppressions
 from unlearn_server.ledger.database import Database
 from unlearn_server.log import commitments
+from unlearn_server.previewing import Previewer
 from unlearn_server.services import fields, messages
 from unlearning.commitment import SALT_BYTES
 
@@ -54,6 +55,7 @@ class ErasureService(erasure_pb2_grpc.ErasureServiceServicer):
         intake: Intake,
         decisions: Decisions,
         holding: Holding,
+        previewer: Previewer,
         changes: Announcements,
         draining: Event,
     ) -> None:
@@ -62,6 +64,7 @@ class ErasureService(erasure_pb2_grpc.ErasureServiceServicer):
         self._intake = intake
         self._decisions = decisions
         self._holding = holding
+        self._previewer = previewer
         self._changes = changes
         self._draining = draining
         self._watchers = BoundedSemaphore(LARGEST_WATCH)
@@ -142,6 +145,19 @@ class ErasureService(erasure_pb2_grpc.ErasureServiceServicer):
         request_id = fields.erasure_id(request.name)
         ground, reason = fields.ground(request.ground), fields.reason(request.reason)
         return messages.erasure(self._decisions.refuse(request_id, ground, reason))
+
+    def PreviewErasure(
+        self, request: erasure_pb2.PreviewErasureRequest, context: grpc.ServicerContext
+    ) -> erasure_pb2.PreviewErasureResponse:
+        """Says what an erasure would do, and does nothing."""
+        del context
+        model_id = fields.model_id(request.model, "model")
+        selection = self._selection(request.selection, "selection")
+        if _method(request.method, selection, "method") is Method.NEWTON:
+            message = "method: NEWTON is for TANGENT models, which have no preview; use EXACT"
+            raise ServiceError(Reason.METHOD_NOT_APPLICABLE, message, field="method")
+        minimum = fields.not_negative(request.minimum_class_samples, "minimum_class_samples")
+        return messages.preview(self._previewer.preview(model_id, selection, minimum))
 
     def PlaceHold(
         self, request: erasure_pb2.PlaceHoldRequest, context: grpc.ServicerContext
@@ -225,7 +241,7 @@ class ErasureService(erasure_pb2_grpc.ErasureServiceServicer):
                 "is too long, or has characters that cannot be shown",
                 'use a short name such as "gdpr"',
             )
-        selection = self._selection(erasure.selection)
+        selection = self._selection(erasure.selection, "erasure.selection")
         model_ids = tuple(
             dict.fromkeys(fields.model_id(name, "erasure.models") for name in erasure.models)
         )
@@ -236,27 +252,27 @@ class ErasureService(erasure_pb2_grpc.ErasureServiceServicer):
             fingerprint=self._fingerprint(request),
             selection=selection,
             subject_root=_subject_root(salt, erasure.selection),
-            commitment_salt=salt,
+            commitment_salt=self._keys.conceal(salt),
             model_ids=model_ids,
-            method=_method(erasure.method, selection),
+            method=_method(erasure.method, selection, "erasure.method"),
             regulation=erasure.regulation,
             receive_time=_receive_time(erasure),
         )
 
-    def _selection(self, selection: erasure_pb2.Selection) -> Selection:
+    def _selection(self, selection: erasure_pb2.Selection, field: str) -> Selection:
         by = selection.WhichOneof("by")
         ids = () if by in {None, "all_user_data"} else tuple(getattr(selection, by).ids)
         if by is None or not (ids or selection.all_user_data) or not all(ids):
-            message = "erasure.selection: is empty or names an empty id; say what to forget"
-            raise ServiceError(Reason.EMPTY_SELECTION, message, field="erasure.selection")
+            message = f"{field}: is empty or names an empty id; say what to forget"
+            raise ServiceError(Reason.EMPTY_SELECTION, message, field=field)
         if len(ids) > LARGEST_SELECTION:
             raise fields.invalid(
-                "erasure.selection", f"has {len(ids)} ids", f"send {LARGEST_SELECTION} a request"
+                field, f"has {len(ids)} ids", f"send {LARGEST_SELECTION} a request"
             )
-        hashes = {
+        hashes: dict[str, Callable[[str], bytes]] = {
             "subjects": self._keys.hash_subject,
             "samples": self._keys.hash_sample,
-            "subject_hashes": _subject_hash,
+            "subject_hashes": lambda own: _subject_hash(own, field),
         }
         return Selection(_KINDS[by], tuple(hashes[by](own) for own in dict.fromkeys(ids)))
 
@@ -283,14 +299,14 @@ def _subject_root(salt: bytes, selection: erasure_pb2.Selection) -> bytes | None
     return commitments.root(salt, "subject", set(selection.subjects.ids))
 
 
-def _subject_hash(hexadecimal: str) -> bytes:
+def _subject_hash(hexadecimal: str, field: str) -> bytes:
     try:
         digest = bytes.fromhex(hexadecimal)
     except ValueError:
         digest = b""
     if len(digest) != erasures.HASH_BYTES:
         raise fields.invalid(
-            "erasure.selection.subject_hashes",
+            f"{field}.subject_hashes",
             "is not a subject's keyed hash",
             "use the 64 hexadecimal digits that ValuationService gives",
         )
@@ -304,17 +320,17 @@ def _state(value: int) -> ErasureState:
     raise fields.invalid("states", f"{value} is not a state", "use those of Erasure.State")
 
 
-def _method(value: int, selection: Selection) -> Method | None:
+def _method(value: int, selection: Selection, field: str) -> Method | None:
     """The method asked for; raises METHOD_NOT_APPLICABLE where the selection rules it out."""
     if value == erasure_pb2.Erasure.METHOD_UNSPECIFIED:
         return None
     if value == erasure_pb2.Erasure.ZERO and selection.kind is not SelectionKind.ALL_USER_DATA:
-        message = "erasure.method: ZERO forgets all user data; select that, or use another method"
-        raise ServiceError(Reason.METHOD_NOT_APPLICABLE, message, field="erasure.method")
+        message = f"{field}: ZERO forgets all user data; select that, or use another method"
+        raise ServiceError(Reason.METHOD_NOT_APPLICABLE, message, field=field)
     for method in Method:
         if erasure_pb2.Erasure.Method.Value(method.name) == value:
             return method
-    raise fields.invalid("erasure.method", f"{value} is not a method", "leave it empty")
+    raise fields.invalid(field, f"{value} is not a method", "leave it empty")
 
 
 def _receive_time(erasure: erasure_pb2.Erasure) -> datetime:

@@ -103,6 +103,13 @@ def ground(value: str) -> str:
     return value
 
 
+def not_negative(value: int, field: str) -> int:
+    """Checks a number for which 0 means none or all."""
+    if value < 0:
+        raise invalid(field, "is negative", "use 0 for the default")
+    return value
+
+
 def certificate_index(name: str) -> int:
     """The index in ``certificates/{log index}``."""
     prefix, _, index = name.partition("/")

@@ -8,6 +8,7 @@ from unlearn.v1 import audit_pb2, erasure_pb2, model_pb2
 from unlearn_server.auditing import Audit
 from unlearn_server.domain import Erasure, Extension, Hold, Model, Outcome, Release
 from unlearn_server.evidence import Certificate
+from unlearn_server.previewing import Preview
 from unlearning.information import InformationBound
 from unlearning.objective import Objective
 from unlearning.rounding import SolveReport
@@ -79,6 +80,25 @@ def hold(h: Hold) -> erasure_pb2.Hold:
         reason=h.reason,
         place_time=timestamp(h.place_time),
         lift_time=timestamp(h.lift_time),
+    )
+
+
+def preview(p: Preview) -> erasure_pb2.PreviewErasureResponse:
+    """What an erasure would do."""
+    return erasure_pb2.PreviewErasureResponse(
+        samples=p.samples,
+        error_before=p.before.error,
+        error_after=p.after.error,
+        accuracy_before=p.before.accuracy,
+        accuracy_after=p.after.accuracy,
+        prediction_shift=p.prediction_shift,
+        scarce_classes=[
+            erasure_pb2.ClassSize(
+                label=size.label, samples_before=size.before, samples_after=size.after
+            )
+            for size in p.scarce_classes
+        ],
+        critical_subjects=[subject.hex() for subject in p.critical_subjects],
     )
 
 

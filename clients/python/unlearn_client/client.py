@@ -8,6 +8,7 @@ from unlearn_client.inference import InferenceCalls
 from unlearn_client.models import ModelCalls
 from unlearn_client.reports import ReportCalls
 from unlearn_client.suppressions import SuppressionCalls
+from unlearn_client.valuation import ValuationCalls
 
 
 class Client(
@@ -19,6 +20,7 @@ class Client(
     AuditCalls,
     CertificateCalls,
     ReportCalls,
+    ValuationCalls,
 ):
     """A connection to one server; use it as a context manager.
 

@@ -11,6 +11,7 @@ from inference.open_inference_grpc_pb2_grpc import GRPCInferenceServiceStub
 from unlearn.v1.audit_pb2_grpc import AuditServiceStub
 from unlearn.v1.erasure_pb2_grpc import ErasureServiceStub
 from unlearn.v1.model_pb2_grpc import ModelServiceStub
+from unlearn.v1.valuation_pb2_grpc import ValuationServiceStub
 from unlearn_client.errors import rpc_errors
 
 Request = TypeVar("Request", bound=Message)
@@ -27,6 +28,7 @@ SAFE_METHODS = {
     "unlearn.v1.ErasureService": [
         *("GetErasure", "ListErasures", "WatchErasure", "CreateErasure"),
         *("ExtendErasure", "RefuseErasure", "GetHold", "ListHolds", "LiftHold"),
+        "PreviewErasure",
     ],
     "unlearn.v1.AuditService": [
         "AuditModel",
@@ -36,6 +38,7 @@ SAFE_METHODS = {
         "GetReport",
         "ListCertificates",
     ],
+    "unlearn.v1.ValuationService": ["DifferentiateDataset", "EstimateError"],
     "inference.GRPCInferenceService": ["ModelInfer"],
 }
 """What may be sent twice: reads, and calls that change nothing the second time."""
@@ -71,6 +74,7 @@ class Connection:
         self._models = ModelServiceStub(self._channel)
         self._erasures = ErasureServiceStub(self._channel)
         self._audits = AuditServiceStub(self._channel)
+        self._valuation = ValuationServiceStub(self._channel)
         self._inference = GRPCInferenceServiceStub(self._channel)
 
     def __enter__(self) -> Self:

@@ -13,6 +13,8 @@ from unlearn.v1.erasure_pb2 import (
     ExtendErasureRequest,
     GetErasureRequest,
     ListErasuresRequest,
+    PreviewErasureRequest,
+    PreviewErasureResponse,
     RefuseErasureRequest,
     RetryErasureRequest,
     WatchErasureRequest,
@@ -68,6 +70,28 @@ class ErasureCalls(Connection):
             commitment_salt=token_bytes(SALT_BYTES) if commitment_salt is None else commitment_salt,
         )
         return self._call(self._erasures.CreateErasure, request)
+
+    def preview_erasure(
+        self, model: str, selection: erasure_pb2.Selection, *, minimum_class_samples: int = 0
+    ) -> PreviewErasureResponse:
+        """What an erasure would do to a FEATURES model, in closed form; changes nothing.
+
+        Args:
+            model: the model.
+            selection: what would be forgotten.
+            minimum_class_samples: ask which classes would be left with fewer, and whose
+                erasure would make that more; 0: not asked.
+
+        Raises:
+            UnlearnError: UNIMPLEMENTED for a TANGENT model, ABORTED if samples were erased
+                meanwhile, RESOURCE_EXHAUSTED while something like it is computed.
+        """
+        request = PreviewErasureRequest(
+            model=model_name(model),
+            selection=selection,
+            minimum_class_samples=minimum_class_samples,
+        )
+        return self._call(self._erasures.PreviewErasure, request)
 
     def get_erasure(self, erasure: str) -> Erasure:
         """The erasure as it stands.

@@ -608,8 +608,13 @@ class PreviewErasureRequest(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     SELECTION_FIELD_NUMBER: _builtins.int
     METHOD_FIELD_NUMBER: _builtins.int
+    MINIMUM_CLASS_SAMPLES_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     method: Global___Erasure.Method.ValueType
+    minimum_class_samples: _builtins.int
+    """Tells which classes, and whose erasure, would leave a class with fewer
+    samples; 0 to tell of none.
+    """
     @_builtins.property
     def selection(self) -> Global___Selection: ...
     def __init__(
@@ -618,10 +623,11 @@ class PreviewErasureRequest(_message.Message):
         model: _builtins.str = ...,
         selection: Global___Selection | None = ...,
         method: Global___Erasure.Method.ValueType = ...,
+        minimum_class_samples: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["selection", b"selection"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["method", b"method", "model", b"model", "selection", b"selection"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["method", b"method", "minimum_class_samples", b"minimum_class_samples", "model", b"model", "selection", b"selection"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -637,15 +643,28 @@ class PreviewErasureResponse(_message.Message):
     ACCURACY_BEFORE_FIELD_NUMBER: _builtins.int
     ACCURACY_AFTER_FIELD_NUMBER: _builtins.int
     PREDICTION_SHIFT_FIELD_NUMBER: _builtins.int
+    SCARCE_CLASSES_FIELD_NUMBER: _builtins.int
+    CRITICAL_SUBJECTS_FIELD_NUMBER: _builtins.int
     samples: _builtins.int
+    """that would be erased"""
     error_before: _builtins.float
     """Closed-form leave-one-out error (EstimateErrorResponse.error) of all held."""
     error_after: _builtins.float
-    """the same, without the selection"""
+    """the same, without the selection; NaN if none is left"""
     accuracy_before: _builtins.float
     accuracy_after: _builtins.float
     prediction_shift: _builtins.float
-    """root mean square change of the logits"""
+    """Root mean square change of the logits of the samples that would be left."""
+    @_builtins.property
+    def scarce_classes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ClassSize]:
+        """those below the minimum afterwards"""
+
+    @_builtins.property
+    def critical_subjects(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Keyed hashes of subjects that would be left, whose erasure after this one
+        would take another class below the minimum.
+        """
+
     def __init__(
         self,
         *,
@@ -655,14 +674,43 @@ class PreviewErasureResponse(_message.Message):
         accuracy_before: _builtins.float = ...,
         accuracy_after: _builtins.float = ...,
         prediction_shift: _builtins.float = ...,
+        scarce_classes: _abc.Iterable[Global___ClassSize] | None = ...,
+        critical_subjects: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accuracy_after", b"accuracy_after", "accuracy_before", b"accuracy_before", "error_after", b"error_after", "error_before", b"error_before", "prediction_shift", b"prediction_shift", "samples", b"samples"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accuracy_after", b"accuracy_after", "accuracy_before", b"accuracy_before", "critical_subjects", b"critical_subjects", "error_after", b"error_after", "error_before", b"error_before", "prediction_shift", b"prediction_shift", "samples", b"samples", "scarce_classes", b"scarce_classes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PreviewErasureResponse: _TypeAlias = PreviewErasureResponse  # noqa: Y015
+
+@_typing.final
+class ClassSize(_message.Message):
+    """How many samples a class has, and would have."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LABEL_FIELD_NUMBER: _builtins.int
+    SAMPLES_BEFORE_FIELD_NUMBER: _builtins.int
+    SAMPLES_AFTER_FIELD_NUMBER: _builtins.int
+    label: _builtins.str
+    samples_before: _builtins.int
+    samples_after: _builtins.int
+    def __init__(
+        self,
+        *,
+        label: _builtins.str = ...,
+        samples_before: _builtins.int = ...,
+        samples_after: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["label", b"label", "samples_after", b"samples_after", "samples_before", b"samples_before"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClassSize: _TypeAlias = ClassSize  # noqa: Y015
 
 @_typing.final
 class PlaceHoldRequest(_message.Message):

@@ -30,7 +30,7 @@ class _ObjectiveEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Objective.V
     OBJECTIVE_LEAVE_SUBJECT_OUT: _Objective.ValueType  # 2
     """leave one subject out"""
     OBJECTIVE_CORE_VALIDATION: _Objective.ValueType  # 3
-    """error on the samples retained as CORE"""
+    """The error on the samples retained as CORE, which the fit has seen."""
 
 class Objective(_Objective, metaclass=_ObjectiveEnumTypeWrapper): ...
 
@@ -41,7 +41,7 @@ OBJECTIVE_LEAVE_ONE_OUT: Objective.ValueType  # 1
 OBJECTIVE_LEAVE_SUBJECT_OUT: Objective.ValueType  # 2
 """leave one subject out"""
 OBJECTIVE_CORE_VALIDATION: Objective.ValueType  # 3
-"""error on the samples retained as CORE"""
+"""The error on the samples retained as CORE, which the fit has seen."""
 Global___Objective: _TypeAlias = Objective  # noqa: Y015
 
 @_typing.final
@@ -55,7 +55,7 @@ class DifferentiateDatasetRequest(_message.Message):
     model: _builtins.str
     objective: Global___Objective.ValueType
     by_subject: _builtins.bool
-    """sum each subject's samples"""
+    """Sum each subject's samples; those of no subject are left out."""
     limit: _builtins.int
     """0: all"""
     def __init__(
@@ -81,22 +81,28 @@ class Derivative(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     DERIVATIVE_FIELD_NUMBER: _builtins.int
     HELD_OUT_ERROR_FIELD_NUMBER: _builtins.int
+    CORE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """sample_id, or the subject's keyed hash with by_subject"""
     derivative: _builtins.float
     """> 0: more weight on it raises the error"""
     held_out_error: _builtins.float
-    """||r||^2 when left out, in target units"""
+    """||r||^2 when the sample is left out, with OBJECTIVE_LEAVE_SUBJECT_OUT its
+    subject; in squared target units.
+    """
+    core: _builtins.bool
+    """retained as CORE, so that no erasure takes it"""
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
         derivative: _builtins.float = ...,
         held_out_error: _builtins.float = ...,
+        core: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["derivative", b"derivative", "held_out_error", b"held_out_error", "id", b"id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["core", b"core", "derivative", b"derivative", "held_out_error", b"held_out_error", "id", b"id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -132,7 +138,7 @@ class EstimateErrorResponse(_message.Message):
     ACCURACY_FIELD_NUMBER: _builtins.int
     SAMPLES_FIELD_NUMBER: _builtins.int
     error: _builtins.float
-    """mean over samples of ||r||^2, in target units"""
+    """mean over samples of ||r||^2, in squared target units"""
     accuracy: _builtins.float
     samples: _builtins.int
     def __init__(

@@ -27,7 +27,8 @@ if _version_not_supported:
 
 class ValuationServiceStub:
     """Says what each sample or subject is worth to the model: the dataset
-    derivative, in closed form.
+    derivative, in closed form. Of the samples held, on demand; nothing is stored.
+    UNIMPLEMENTED for TANGENT models, which have no such form.
     """
 
     def __init__(self, channel):
@@ -50,7 +51,8 @@ class ValuationServiceStub:
 
 class ValuationServiceServicer:
     """Says what each sample or subject is worth to the model: the dataset
-    derivative, in closed form.
+    derivative, in closed form. Of the samples held, on demand; nothing is stored.
+    UNIMPLEMENTED for TANGENT models, which have no such form.
     """
 
     def DifferentiateDataset(self, request, context):
@@ -91,7 +93,8 @@ def add_ValuationServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class ValuationService:
     """Says what each sample or subject is worth to the model: the dataset
-    derivative, in closed form.
+    derivative, in closed form. Of the samples held, on demand; nothing is stored.
+    UNIMPLEMENTED for TANGENT models, which have no such form.
     """
 
     @staticmethod

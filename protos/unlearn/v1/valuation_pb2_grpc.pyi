@@ -28,7 +28,8 @@ GRPC_VERSION: str
 
 class ValuationServiceStub:
     """Says what each sample or subject is worth to the model: the dataset
-    derivative, in closed form.
+    derivative, in closed form. Of the samples held, on demand; nothing is stored.
+    UNIMPLEMENTED for TANGENT models, which have no such form.
     """
 
     @_typing.overload
@@ -45,7 +46,8 @@ class ValuationServiceStub:
 @_typing.type_check_only
 class ValuationServiceAsyncStub(ValuationServiceStub):
     """Says what each sample or subject is worth to the model: the dataset
-    derivative, in closed form.
+    derivative, in closed form. Of the samples held, on demand; nothing is stored.
+    UNIMPLEMENTED for TANGENT models, which have no such form.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -58,7 +60,8 @@ class ValuationServiceAsyncStub(ValuationServiceStub):
 
 class ValuationServiceServicer(metaclass=_abc_1.ABCMeta):
     """Says what each sample or subject is worth to the model: the dataset
-    derivative, in closed form.
+    derivative, in closed form. Of the samples held, on demand; nothing is stored.
+    UNIMPLEMENTED for TANGENT models, which have no such form.
     """
 
     @_abc_1.abstractmethod

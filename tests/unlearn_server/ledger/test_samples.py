@@ -309,9 +309,7 @@ STEPS = st.lists(
 )
 
 
-@settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_counts_are_true_after_any_steps(
     database: Database, model: Model, sample: Make, steps: list[tuple[str, object]]

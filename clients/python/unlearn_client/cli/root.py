@@ -7,6 +7,7 @@ import click
 from unlearn_client.cli.app import App
 from unlearn_client.cli.audit import audit
 from unlearn_client.cli.certificates import certificates
+from unlearn_client.cli.curate import curate
 from unlearn_client.cli.erase import erase
 from unlearn_client.cli.erasures import erasures
 from unlearn_client.cli.failures import BAD_INPUT, exit_code, report
@@ -14,10 +15,12 @@ from unlearn_client.cli.holds import holds
 from unlearn_client.cli.models import models
 from unlearn_client.cli.monitor import monitor
 from unlearn_client.cli.predict import predict
+from unlearn_client.cli.preview import preview
 from unlearn_client.cli.report import write_report
 from unlearn_client.cli.samples import release, samples
 from unlearn_client.cli.suppressions import suppressions
 from unlearn_client.cli.teaching import Group, write_verbatim
+from unlearn_client.cli.value import value
 from unlearn_client.cli.verify import verify
 from unlearn_client.cli.witness import witness
 from unlearn_client.errors import SampleFileError, UnlearnError
@@ -95,6 +98,7 @@ def main(ctx: click.Context, address: str, timeout: float, as_json: bool) -> Non
 
 for command in (
     *(models, samples, release, predict, erase, erasures, holds, suppressions),
+    *(value, curate, preview),
     *(audit, certificates, verify, write_report, monitor, witness),
 ):
     main.add_command(command)

@@ -1,0 +1,140 @@
+"""`unlearn value`, `curate` and `preview` beside a real server."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from tests.e2e.conftest import Filled, MakeSample, Server
+from unlearn.v1.model_pb2 import Sample
+from unlearn_client import Selection
+from unlearn_client.cli import main
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(server: Server) -> Run:
+    def run(*words: object, answer: str = "") -> Result:
+        address = ["--address", f"localhost:{server.port}"]
+        return CliRunner().invoke(main, [*address, *map(str, words)], input=answer)
+
+    return run
+
+
+def documents(result: Result) -> list[dict[str, Any]]:
+    assert result.exit_code == 0, result.output
+    # The server logs into the same output.
+    return [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
+
+
+@pytest.fixture
+def model_id(filled: Filled, make_sample: MakeSample) -> str:
+    samples = [make_sample(f"u{i}", f"person-{i % 3}") for i in range(9)]
+    return filled([*samples, make_sample("c0"), make_sample("c1")])
+
+
+def test_value_shows_the_error_and_the_most_harmful_samples(
+    run: Run, server: Server, model_id: str
+) -> None:
+    values = list(server.client.differentiate_dataset(model_id))
+    shown = documents(run("--json", "value", model_id, "--limit", 4))
+    assert [each["id"] for each in shown] == [value.id for value in values[:4]]
+    assert [each["derivative"] for each in shown] == [value.derivative for value in values[:4]]
+    error = server.client.estimate_error(model_id)
+    people = run("value", model_id).stdout
+    assert f"{error.accuracy:.2%} of 11 samples" in people
+    assert people.index(values[0].id) < people.index(values[-1].id)
+    by_subject = documents(run("--json", "value", model_id, "--by-subject"))
+    assert len(by_subject) == 3
+
+
+def test_curate_proposes_and_changes_nothing_until_told(
+    run: Run, server: Server, model_id: str
+) -> None:
+    values = list(server.client.differentiate_dataset(model_id))
+    largest = max(abs(value.derivative) for value in values)
+    harmful = [value.id for value in values if value.derivative > 0 and not value.core]
+    assert harmful
+    etag = server.client.get_model(model_id).etag
+    *proposals, looked_ahead = documents(run("--json", "curate", model_id))
+    assert server.client.get_model(model_id).etag == etag
+    assert [each["sample"] for each in proposals if not each["weight"]] == harmful
+    for proposal, value in zip(proposals, values, strict=True):
+        if proposal["weight"]:
+            assert proposal["weight"] == pytest.approx(1 - 0.1 * value.derivative / largest)
+
+    kept = run("curate", model_id, "--apply", answer="n\n")
+    assert kept.exit_code == 1
+    assert server.client.get_model(model_id).etag == etag
+    done = run("curate", model_id, "--apply", "--yes")
+    assert done.exit_code == 0
+    assert "SUCCEEDED" in done.stdout
+    left = {value.id for value in server.client.differentiate_dataset(model_id)}
+    assert left == {value.id for value in values} - set(harmful)
+    error = server.client.estimate_error(model_id)
+    assert looked_ahead["errorAfter"] == error.error
+    assert documents(run("--json", "audit", model_id))[0]["consistent"]
+
+
+def test_curate_leaves_alone_what_is_below_epsilon(run: Run, model_id: str, server: Server) -> None:
+    (first, *_) = server.client.differentiate_dataset(model_id)
+    proposals = documents(run("--json", "curate", model_id, "--epsilon", first.derivative))
+    assert all(each["weight"] for each in proposals)
+    applied = run("curate", model_id, "--epsilon", first.derivative, "--apply", "--yes")
+    assert "0 of 11 samples to erase" in applied.stdout
+
+
+def test_preview_says_what_would_become_scarce(run: Run, server: Server, model_id: str) -> None:
+    asked = server.client.preview_erasure(
+        model_id, Selection.subjects(["person-1"]), minimum_class_samples=11
+    )
+    words = ["preview", model_id, "--subject", "person-1", "--minimum-class-samples", 11]
+    people = run(*words).stdout
+    assert f"{asked.error_before:.6g} -> {asked.error_after:.6g}" in people
+    assert all(size.label in people for size in asked.scarce_classes)
+    (shown,) = documents(run("--json", *words))
+    assert shown["errorAfter"] == asked.error_after
+    assert run("preview", model_id).exit_code == 2
+    assert run("preview", model_id, "--all", "--sample", "u1").exit_code == 2
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Iterator[Path]:
+    for label, level in (("cat", 40), ("dog", 200)):
+        (tmp_path / label).mkdir()
+        for i in range(2):
+            Image.new("RGB", (64, 64), (level, level, 20 * i)).save(tmp_path / label / f"{i}.png")
+    return tmp_path
+
+
+def test_the_most_harmful_images_are_drawn(
+    run: Run, server: Server, photos: Path, fresh_id: Callable[[], str], tmp_path: Path
+) -> None:
+    model_id, drawn = fresh_id(), tmp_path / "values.svg"
+    server.client.create_model(model_id, "efficientnet-lite0", ["cat", "dog"])
+    server.client.add_samples(
+        model_id,
+        [
+            Sample(
+                sample_id=path.relative_to(photos).with_suffix("").as_posix(),
+                subject_id="ann",
+                image=path.read_bytes(),
+                label=["cat", "dog"].index(path.parent.name),
+                retention=Sample.USER,
+            )
+            for path in photos.rglob("*.png")
+        ],
+    )
+    server.client.create_release(model_id)
+    done = run("value", model_id, "--plot", drawn, "--images", photos)
+    assert done.exit_code == 0, done.output
+    assert drawn.read_text().count("<image ") == 4
+    assert run("value", model_id, "--images", photos).exit_code == 2
+    (tmp_path / "empty").mkdir()
+    elsewhere = run("value", model_id, "--plot", drawn, "--images", tmp_path / "empty")
+    assert elsewhere.exit_code == 2

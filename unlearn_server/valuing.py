@@ -1,0 +1,142 @@
+"""What samples and subjects are worth, and how large a model's error is without a test set.
+
+Computed on demand from the samples held, and never stored: values depend on everyone's data.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unlearn_server.moment import (
+    Block,
+    Groups,
+    Moment,
+    Moments,
+    by_subject,
+    core_alone,
+    each_alone,
+    leave_out_error,
+)
+from unlearning.dataset_derivative import leave_out_derivatives, validation_derivatives
+from unlearning.leave_one_out import HeldOutError, held_out_error, leave_out
+from unlearning.weighted_fit import Rows, WeightedFit
+
+_Floats = NDArray[np.float64]
+
+
+class Objective(StrEnum):
+    """Of what an error is the sum."""
+
+    LEAVE_ONE_OUT = "LEAVE_ONE_OUT"
+    LEAVE_SUBJECT_OUT = "LEAVE_SUBJECT_OUT"
+    CORE_VALIDATION = "CORE_VALIDATION"
+
+
+@dataclass(frozen=True)
+class Value:
+    """What a sample, or a subject by its keyed hash in hex, is worth.
+
+    Attributes:
+        derivative: of the objective by its weight; above 0, more weight raises the error.
+        held_out_error: ||r||^2 when it is left out, in squared target units.
+        is_core: whether it is retained as CORE; no subject is.
+    """
+
+    id: str
+    derivative: float
+    held_out_error: float
+    is_core: bool = False
+
+
+class Valuer:
+    """Values the samples of FEATURES models; what it raises, see ``Moments.open``."""
+
+    def __init__(self, moments: Moments) -> None:
+        self._moments = moments
+
+    def differentiate(
+        self, model_id: str, objective: Objective, *, subjects: bool, limit: int
+    ) -> list[Value]:
+        """The values of all samples, or of all subjects, most harmful first.
+
+        Raises:
+            ServiceError: NO_SAMPLES without a CORE sample to validate on.
+        """
+        with self._moments.open(model_id) as moment:
+            groups = _groups(moment, objective)
+            fit = WeightedFit.of_statistics(moment.everything)
+            if objective is Objective.CORE_VALIDATION:
+                core_alone(moment.listed)
+                values = _on_core(moment, groups, fit)
+            else:
+                values = _left_out(moment, groups, fit)
+        if subjects:
+            values = _summed(values, groups)
+        values.sort(key=lambda value: value.derivative, reverse=True)
+        return values[: limit or None]
+
+    def estimate(self, model_id: str, objective: Objective) -> HeldOutError:
+        """The error and the accuracy; raises as ``differentiate`` does."""
+        with self._moments.open(model_id) as moment:
+            fit = WeightedFit.of_statistics(moment.everything)
+            if objective is not Objective.CORE_VALIDATION:
+                return leave_out_error(fit, moment.blocks(_groups(moment, objective)))
+            blocks = moment.blocks(core_alone(moment.listed))
+            return held_out_error((fit.residuals(block.rows), block.rows.t) for block in blocks)
+
+
+def _left_out(moment: Moment, groups: Groups, fit: WeightedFit) -> list[Value]:
+    reader = _Reader(lambda: moment.blocks(groups))
+    found = list(leave_out_derivatives(fit, reader))
+    derivatives = np.concatenate([each.derivatives for each in found])
+    errors = np.concatenate([each.held_out_errors for each in found])
+    return reader.values(derivatives, errors)
+
+
+def _on_core(moment: Moment, groups: Groups, fit: WeightedFit) -> list[Value]:
+    reader = _Reader(lambda: moment.blocks(groups, core_counts=True))
+    derivatives = np.concatenate(list(validation_derivatives(fit, reader)))
+    left = (leave_out(fit, rows).residuals for rows in reader())
+    errors = np.concatenate([np.square(r).sum(axis=1) for r in left])
+    return reader.values(derivatives, errors)
+
+
+class _Reader:
+    """Reads the same rows each time, and remembers whose they are."""
+
+    def __init__(self, blocks: Callable[[], Iterable[Block]]) -> None:
+        self._blocks = blocks
+        self._ids: list[str] = []
+        self._are_core: list[bool] = []
+
+    def __call__(self) -> Iterator[Rows]:
+        self._ids, self._are_core = [], []
+        for block in self._blocks():
+            self._ids += block.opened.ids.tolist()
+            self._are_core += block.opened.is_core.tolist()
+            yield block.rows
+
+    def values(self, derivatives: _Floats, errors: _Floats) -> list[Value]:
+        """Of the rows last read."""
+        numbers = derivatives.tolist(), errors.tolist()
+        return [Value(*each) for each in zip(self._ids, *numbers, self._are_core, strict=True)]
+
+
+def _groups(moment: Moment, objective: Objective) -> Groups:
+    if objective is Objective.LEAVE_SUBJECT_OUT:
+        return by_subject(moment.listed)
+    return each_alone(moment.listed)
+
+
+def _summed(values: Iterable[Value], groups: Groups) -> list[Value]:
+    """The sums of each subject's samples, whose order is that of the groups."""
+    sums: dict[bytes, _Floats] = {}
+    samples = (sample for group in groups for sample in group)
+    for value, sample in zip(values, samples, strict=True):
+        if sample.subject_hash is not None:
+            total = sums.setdefault(sample.subject_hash, np.zeros(2))
+            total += (value.derivative, value.held_out_error)
+    return [Value(subject.hex(), *total.tolist()) for subject, total in sums.items()]
