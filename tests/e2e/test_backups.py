@@ -157,9 +157,6 @@ def test_a_backup_is_its_owners_and_holds_no_key_beside_what_it_opens(kept: Lost
         secrets = {name for (name,) in keys.execute("SELECT name FROM secrets")}
     assert len(wrapped) == 3 * 25 - 2 + 12 + 3
     assert secrets == {"id-hashing.key", "signing.key"}
-    with closing(sqlite3.connect(kept.backup / "data")) as copied:
-        salts = copied.execute("SELECT commitment_salt FROM erasures WHERE complete_time IS NULL")
-        assert salts.fetchall() == [(None,)] * 3
     data = (kept.backup / "data").read_bytes()
     assert not any(key in data for key in wrapped)
     both = data + (kept.backup / "keys").read_bytes()
@@ -502,6 +499,12 @@ def test_another_history_is_not_gone_on_with(lost: Lost, open_server: Any, tmp_p
             erase(server, "m", Selection.subjects([who]))
     shutil.copy(other.checkpoint, lost.checkpoint)
     refused(lost.restored_to(tmp_path / "new"), "of another history", tmp_path / "new")
+    done("backup", tmp_path / "fork", "--data-dir", other.data)
+    (tmp_path / "third").mkdir(mode=0o700)
+    shutil.copy(lost.data / "master.key", tmp_path / "third")
+    given = ("--data-dir", tmp_path / "third", "--journal", lost.journal)
+    fork = run("restore", tmp_path / "fork", *given)
+    refused(fork, "the journal: is not of the backup's log", tmp_path / "third")
     stranger = Lost(tmp_path / "stranger")
     with open_server(stranger.data) as server:
         server.client.create_model("m", "features:3", CLASSES)

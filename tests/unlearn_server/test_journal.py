@@ -178,6 +178,23 @@ def test_what_another_wrote_meanwhile_is_made_up_for(kept: Logged, path: Path) -
     kept.check()
 
 
+def test_each_of_several_servers_keeps_what_any_of_them_did(
+    kept: Logged, keys: KeyRing, tmp_path: Path
+) -> None:
+    other = Logged(tmp_path / "other" / "erasures", keys)
+    kept.grow("a")
+    for one, another in ((kept, other), (other, kept)):
+        another.grow("b", "c")
+        one.show()
+        one.check()
+        another.show()
+        one.open()
+        one.grow("d")
+        another.show()
+        another.check()
+    other.database.close()
+
+
 @pytest.mark.parametrize("names", ["b", "bc"])
 def test_a_database_that_is_older_than_its_journal_is_refused(
     kept: Logged, path: Path, keys: KeyRing, tmp_path: Path, names: str

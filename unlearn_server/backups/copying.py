@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterable, Sequence
 import sqlalchemy as sa
 from sqlalchemy import Connection, Table
 
-from unlearn_server.ledger.schema import NOT_BACKED_UP
-
 _ROWS_AT_ONCE = 1000
 
 Progress = Callable[[int, int], None]
@@ -16,7 +14,7 @@ Progress = Callable[[int, int], None]
 def copy(
     source: Connection, target: Connection, tables: Sequence[Table], progress: Progress
 ) -> None:
-    """Copies all rows of tables, each after those that it refers to, but for what is not kept."""
+    """Copies all rows of tables, which come after those that they refer to."""
     total, done = sum(_count(source, table) for table in tables), 0
     for table in tables:
         for rows in _blocks(source, table):
@@ -35,8 +33,7 @@ def _count(conn: Connection, table: Table) -> int:
 
 
 def _blocks(conn: Connection, table: Table) -> Iterable[list[dict[str, object]]]:
-    columns = (sa.null().label(c.name) if c in NOT_BACKED_UP else c for c in table.c)
-    query = sa.select(*columns).order_by(*table.primary_key)
+    query = sa.select(table).order_by(*table.primary_key)
     found = conn.execute(query, execution_options={"yield_per": _ROWS_AT_ONCE})
     for rows in found.mappings().partitions():
         yield [dict(row) for row in rows]

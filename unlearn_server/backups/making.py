@@ -13,11 +13,9 @@ from unlearn_server.failpoints import Failpoint, reach
 from unlearn_server.keys import HASHING_FILE, KeyRing
 from unlearn_server.ledger import key_ids, log
 from unlearn_server.ledger.database import Database
-from unlearn_server.ledger.schema import BACKED_UP, KEY_TABLES, metadata
+from unlearn_server.ledger.schema import DATA_TABLES, KEY_TABLES, metadata
 from unlearn_server.private_files import read_private
 from unlearn_server.signing import SIGNING_FILE
-
-DATA_TABLES = tuple(table for table in BACKED_UP if table not in KEY_TABLES)
 
 secrets = sa.Table(
     "secrets",

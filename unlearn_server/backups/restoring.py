@@ -6,32 +6,30 @@ interruption left finds a journal that knows more than its database, and refuses
 """
 
 import shutil
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from unlearn_server import custody, master_keys, signing
+from unlearn_server import custody, signing
 from unlearn_server.announcements import Announcements
 from unlearn_server.backups import files, replaying
 from unlearn_server.backups.copying import Progress, copy, is_empty
 from unlearn_server.backups.history import History, since
+from unlearn_server.backups.sources import Sources, join, open_secrets
 from unlearn_server.certifying import Certifier
 from unlearn_server.cores import CORES, library
 from unlearn_server.data_directory import JOURNAL, LOG, locked
-from unlearn_server.domain import Sealed
-from unlearn_server.errors import DecryptionError, StartupError
+from unlearn_server.errors import StartupError
 from unlearn_server.failpoints import Failpoint, reach
 from unlearn_server.journal import Journal
 from unlearn_server.keys import HASHING_FILE, KeyRing
 from unlearn_server.ledger import log
 from unlearn_server.ledger.database import DATABASE_FILE, Database, url_of
-from unlearn_server.ledger.schema import BACKED_UP
+from unlearn_server.ledger.schema import DATA_TABLES, KEY_TABLES
 from unlearn_server.log import merkle, notes
 from unlearn_server.master_keys import MASTER_FILE, WRAPPED_FILE
 from unlearn_server.metrics import LedgerSnapshot, Metrics
@@ -41,29 +39,9 @@ from unlearn_server.releasing import Releaser
 from unlearn_server.signing import SIGNING_FILE
 from unlearn_server.workspace import Workspaces
 
+_TABLES = (*DATA_TABLES, *KEY_TABLES)
 _WORK = ".restoring"
 _MAY_BE_THERE = {"lock", _WORK, MASTER_FILE, WRAPPED_FILE, CORES}
-
-
-@dataclass(frozen=True)
-class Sources:
-    """What a server is made of.
-
-    Attributes:
-        backup: the folder with data and manifest.
-        keys: the file of keys.
-        journal: of the server that was backed up.
-        checkpoint: a note that somebody was shown, if there is one to compare with.
-        signing_key: the file of the key that signs; that of the backup if it is None.
-        master_key: where the master key is; in a file in the data directory if it is None.
-    """
-
-    backup: Path
-    keys: Path
-    journal: Path
-    checkpoint: Path | None
-    signing_key: Path | None
-    master_key: str | None
 
 
 def restore(sources: Sources, data_dir: Path, database: str | None, progress: Progress) -> History:
@@ -85,19 +63,16 @@ def restore(sources: Sources, data_dir: Path, database: str | None, progress: Pr
     with locked(data_dir, create=True), _workplace(data_dir) as work:
         manifest = files.read_manifest(sources.backup, sources.keys)
         size, _ = notes.tree_of(manifest.checkpoint)
-        keys = _open_secrets(sources, data_dir, work)
+        keys = open_secrets(sources, data_dir, work)
         history = since(size, sources.journal, keys)
-        (work / JOURNAL.parent).mkdir(mode=0o700)
-        create_private(work / JOURNAL, sources.journal.read_bytes())
-        _join(sources, work / DATABASE_FILE)
+        join(sources, work / DATABASE_FILE)
         reach(Failpoint.RESTORE_JOINED)
         with _opened(f"sqlite:///{work / DATABASE_FILE}") as restored:
             touched = _replay(restored, keys, history, sources, work)
             reach(Failpoint.RESTORE_REPLAYED)
             _release(restored, keys, Workspaces(restored, library(data_dir, None)), touched)
             reach(Failpoint.RESTORE_RELEASED)
-            journal = Journal(work / JOURNAL, keys)
-            Publisher(restored, work / LOG, Announcements(), journal.show).publish()
+            _publish(restored, keys, sources.journal, work)
             if database is not None:
                 _copy(restored, url_of(data_dir, database), progress)
         reach(Failpoint.RESTORE_COPIED)
@@ -120,35 +95,6 @@ def _workplace(data_dir: Path) -> Iterator[Path]:
         yield work
     finally:
         shutil.rmtree(work, ignore_errors=True)
-
-
-def _open_secrets(sources: Sources, data_dir: Path, work: Path) -> KeyRing:
-    """Writes what the server keeps in files; the keys that open its samples."""
-    masters = master_keys.source(sources.master_key, data_dir)
-    ring = KeyRing(masters, b"")
-    columns = "name, payload, wrapped_key, master_id"
-    with closing(sqlite3.connect(sources.keys)) as held:
-        wrapped = held.execute(f"SELECT {columns} FROM secrets").fetchall()  # noqa: S608 # ours
-    try:
-        secrets = {name: ring.unseal(Sealed(*how), name.encode()) for name, *how in wrapped}
-    except DecryptionError as error:
-        message = "is not the master key that the backup was made under; give that one"
-        raise StartupError(f"{masters.name}: {message}") from error
-    for name, secret in secrets.items():
-        create_private(work / name, secret)
-    return KeyRing(masters, secrets[HASHING_FILE])
-
-
-def _join(sources: Sources, path: Path) -> None:
-    """Puts the keys back beside what they open, in tables of the backup's own version."""
-    shutil.copyfile(sources.backup / files.DATA, path)
-    path.chmod(0o600)
-    with closing(sqlite3.connect(path)) as data, data:
-        data.execute("ATTACH ? AS backup", (f"{sources.keys}",))
-        tables = data.execute("SELECT name FROM backup.sqlite_master WHERE type = 'table'")
-        for (table,) in tables.fetchall():
-            if table != "secrets":
-                data.execute(f'INSERT INTO main."{table}" SELECT * FROM backup."{table}"')  # noqa: S608 # a name of ours
 
 
 @contextmanager
@@ -203,23 +149,31 @@ def _release(
     database: Database, keys: KeyRing, workspaces: Workspaces, model_ids: set[str]
 ) -> None:
     """Makes the releases that erasures made, of what remains; long solves are begun."""
-    metrics = Metrics(lambda: LedgerSnapshot({}, None, {}, {}))
+    metrics = Metrics(lambda: LedgerSnapshot({}, None, {}, {}), lambda: True)
     releaser = Releaser(database, keys, workspaces, metrics, Announcements())
     for model_id in sorted(model_ids):
         releaser.create(model_id, str(uuid4()))
 
 
+def _publish(database: Database, keys: KeyRing, journal: Path, work: Path) -> None:
+    """Writes the log's files, and the journal, which goes on from where it was."""
+    (work / JOURNAL.parent).mkdir(mode=0o700)
+    create_private(work / JOURNAL, journal.read_bytes())
+    kept = Journal(work / JOURNAL, keys)
+    Publisher(database, work / LOG, Announcements(), kept.show).publish()
+
+
 def _copy(source: Database, url: str, progress: Progress) -> None:
     with _opened(url) as database, source.read() as conn, database.write() as target:
-        if not is_empty(target, BACKED_UP):
+        if not is_empty(target, _TABLES):
             raise StartupError("--database: is not empty; name one that was just created")
-        copy(conn, target, BACKED_UP, progress)
+        copy(conn, target, _TABLES, progress)
         _count_on(target)
 
 
 def _count_on(conn: Connection) -> None:
     """Has PostgreSQL number new rows after those that came with their numbers."""
-    for table in BACKED_UP:
+    for table in _TABLES:
         column = table.autoincrement_column
         if column is not None:
             newest = sa.select(sa.func.max(column)).scalar_subquery()

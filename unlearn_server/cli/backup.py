@@ -7,6 +7,7 @@ import click
 
 from unlearn_server import failpoints
 from unlearn_server.backups import files, making, restoring
+from unlearn_server.backups.sources import Sources
 from unlearn_server.cli import options
 from unlearn_server.cli.failures import told
 from unlearn_server.cli.progress import bar
@@ -95,7 +96,7 @@ def restore(
           --journal /mirror/erasures --checkpoint /mirror/checkpoint
         unlearn-server fsck --data-dir ./new
     """
-    sources = restoring.Sources(
+    sources = Sources(
         folder, keys or folder / files.KEYS, journal, checkpoint, signing_key, master_key
     )
     with told(), bar("rows") as progress:

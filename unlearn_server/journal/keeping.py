@@ -34,11 +34,13 @@ class Journal:
             StartupError: if it cannot be used, or does not end as it was written.
         """
         self._lines = Lines(path, keys)
-        self._lock = Lock()
         grown, shown = _newest(self._lines)
         self._base, self._tree = (grown.base, grown.tree) if grown else (_NOTHING, _NOTHING)
         self._shown = shown or _NOTHING
-        self._noted = 0  # the key of the newest request that is written of since it was opened
+        # Written since it was opened: the newest open request, by its key, and deleted models.
+        self._noted = 0
+        self._gone: set[str] = set()
+        self._turn = Lock()
 
     def open(self, conn: Connection) -> None:
         """Writes what is missing.
@@ -46,9 +48,8 @@ class Journal:
         Raises:
             StartupError: if the log of the database is not the one that is written of.
         """
-        self._follow(conn, log.head(conn).frontier)
-        if gone := models.deleted(conn):
-            self.forget(gone)
+        with self._turn:
+            self._follow(conn, log.head(conn).frontier)
 
     def append(
         self, conn: Connection, base: Frontier, tree: Frontier, leaves: Sequence[Told]
@@ -61,27 +62,33 @@ class Journal:
             tree: the log with them.
             leaves: from the size of ``base`` to that of ``tree``.
         """
-        with self._lock:
+        with self._turn:
             if self._tree != Tree.of(base):
                 self._follow(conn, base)
             self._write(base, tree, leaves)
 
     def show(self, conn: Connection) -> None:
-        """Writes what is committed before it is published: the log, and requests that are open."""
+        """Writes what is committed before it is published, by whichever server.
+
+        That is the log, requests that are open, and models that were deleted.
+        """
+        self.forget(models.deleted(conn))
         head = log.head(conn).frontier
-        tree = Tree.of(head)
         waiting = erasures.page(conn, erasures.OPEN_STATES, self._noted, _BLOCK)
-        if tree == self._shown and not waiting:
-            return
-        with self._lock:
-            if self._tree.size < tree.size:  # another server appended to it
+        with self._turn:
+            if self._tree.size < head.size:
                 self._follow(conn, head)
-            self._lines.append(records.shown(tree, waiting))
-            self._shown, self._noted = tree, waiting[-1].key if waiting else self._noted
+            if Tree.of(head) != self._shown or waiting:
+                self._lines.append(records.shown(Tree.of(head), waiting))
+                self._shown = Tree.of(head)
+                self._noted = waiting[-1].key if waiting else self._noted
 
     def forget(self, model_ids: Collection[str]) -> None:
-        """Writes that models were deleted."""
-        self._lines.append(records.deleted(model_ids))
+        """Writes that models were deleted, once each."""
+        with self._turn:
+            if gone := [each for each in model_ids if each not in self._gone]:
+                self._lines.append(records.deleted(gone))
+                self._gone.update(gone)
 
     def _follow(self, conn: Connection, head: Frontier) -> None:
         nodes, start = log.nodes_of(conn), self._shared(conn, head)

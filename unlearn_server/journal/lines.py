@@ -10,7 +10,6 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 from unlearn_server.errors import StartupError
@@ -23,7 +22,7 @@ _MAC_HEX = 64
 
 
 class Lines:
-    """Appends to a file, which is made if it is not there. Safe to share between threads."""
+    """Appends to a file, which is made if it is not there."""
 
     def __init__(self, path: Path, keys: KeyRing) -> None:
         """Looks for the end.
@@ -33,7 +32,6 @@ class Lines:
         """
         self._path = path
         self._keys = keys
-        self._lock = Lock()
         try:
             path.parent.mkdir(mode=0o700, exist_ok=True)
             if not path.exists():
@@ -48,18 +46,17 @@ class Lines:
     def append(self, record: Record) -> None:
         """Adds a record; it is on disk when this returns, and not there if this raises OSError."""
         body = json.dumps(record, separators=(",", ":")).encode()
-        with self._lock:
-            mac = self._keys.authenticate(self._mac + body)
-            line = mac.hex().encode() + b" " + body + b"\n"
-            with self._path.open("r+b") as file:
-                if file.seek(0, os.SEEK_END) < self._end:
-                    raise OSError("the journal: was cut; put the whole back, or start again")
-                file.seek(self._end)
-                file.truncate()  # what a failed write left
-                file.write(line)
-                file.flush()
-                os.fsync(file.fileno())
-            self._mac, self._end = mac, self._end + len(line)
+        mac = self._keys.authenticate(self._mac + body)
+        line = mac.hex().encode() + b" " + body + b"\n"
+        with self._path.open("r+b") as file:
+            if file.seek(0, os.SEEK_END) < self._end:
+                raise OSError("the journal: was cut; put the whole back, or start again")
+            file.seek(self._end)
+            file.truncate()  # what a failed write left
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+        self._mac, self._end = mac, self._end + len(line)
 
     def backwards(self) -> Iterator[Record]:
         """The records, the newest first.

@@ -277,8 +277,5 @@ leases = Table(
 KEY_TABLES = (sample_keys, release_keys)
 """What opens what is encrypted, and is backed up apart from it."""
 
-BACKED_UP = tuple(table for table in metadata.sorted_tables if table is not leases)
-"""Each after those that it refers to. Who holds the lease is of the moment."""
-
-NOT_BACKED_UP = frozenset({erasures.c.commitment_salt})
-"""Secrets that are not worth a copy: certificates to come say less without them."""
+DATA_TABLES = tuple(table for table in metadata.sorted_tables if table not in {*KEY_TABLES, leases})
+"""All else that is backed up, each after those that it refers to; a lease is of the moment."""
