@@ -100,6 +100,22 @@ def test_the_error_is_that_of_refits(
     assert told.samples == on.sum()
 
 
+def test_the_error_under_another_ridge_is_that_of_a_model_with_it(
+    server: Server, filled: Filled, samples: list[Sample], refusal: Refuse
+) -> None:
+    model_id = filled(samples)
+    refits = Refits(server, model_id, samples)
+    refits.ridge = 250.0
+    r = refits.residuals(OBJECTIVE_LEAVE_ONE_OUT)
+    told = server.client.estimate_error(model_id, ridge=250.0)
+    assert told.error == pytest.approx(np.square(r).sum(axis=1).mean(), rel=1e-6)
+    assert estimate(server, model_id).error != told.error
+    for ridge in (-1.0, 1e300, float("nan")):
+        request = EstimateErrorRequest(model=f"models/{model_id}", ridge=ridge)
+        refused = refusal(server.valuation.EstimateError, request)
+        assert (refused.reason, refused.field) == ("INVALID_FIELD", "ridge")
+
+
 @pytest.mark.parametrize("objective", valuation_pb2.Objective.values())
 def test_derivatives_are_those_of_refits_most_harmful_first(
     server: Server,

@@ -47,7 +47,7 @@ class Sizes:
 
 
 FULL = Sizes(60_000, 1281, 20_000, 257, max(SETS.values()))
-QUICK = Sizes(4_000, 129, 12_000, 33, 900)
+QUICK = Sizes(4_000, 129, 12_000, 33, 1200)
 CLASSES = 10
 
 
