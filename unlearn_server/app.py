@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -27,7 +28,7 @@ from unlearn.v1 import (
     valuation_pb2,
     valuation_pb2_grpc,
 )
-from unlearn_server import rotation, signing
+from unlearn_server import custody, rotation, signing
 from unlearn_server.announcements import Announcements
 from unlearn_server.auditing import Auditor
 from unlearn_server.certifying import Certifier
@@ -39,6 +40,7 @@ from unlearn_server.errors import StartupError
 from unlearn_server.evidence import Evidence
 from unlearn_server.exposition import expose
 from unlearn_server.failpoints import Failpoint, reach
+from unlearn_server.forwarding import ForwardingInterceptor
 from unlearn_server.holding import Holding
 from unlearn_server.ingest import Ingest
 from unlearn_server.intake import Intake
@@ -90,9 +92,10 @@ _log = structlog.get_logger(__name__)
 class Options:
     """Where the data are, and where to listen (``host:port``; port 0 takes a free one).
 
-    The signing key's file is one in the data directory, the log's origin one of its own, and the
-    database SQLite's in the data directory, unless they are said. Witnesses are verifier keys and
-    URLs; all are wanted unless it is said how many.
+    The keys are files in the data directory, the log's origin one of its own, and the database
+    SQLite's in the data directory, unless they are said. Witnesses are verifier keys and URLs; all
+    are wanted unless it is said how many. Other servers on the database reach this one where it
+    listens, unless it is said where.
     """
 
     data_dir: Path
@@ -103,6 +106,8 @@ class Options:
     witnesses: tuple[tuple[str, str], ...] = ()
     witnesses_wanted: int | None = None
     database: str | None = None
+    advertise: str | None = None
+    master_key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -152,15 +157,19 @@ def running(options: Options, lost: Callable[[], None] = lambda: None) -> Iterat
         # too few processors wait for each other at every layer.
         os.environ.setdefault("OMP_NUM_THREADS", str(threads))
         sys.setswitchinterval(_SWITCH_SECONDS)
-        database = Database.open(url_of(options.data_dir, options.database), alone=lost)
+        database = Database.open(url_of(options.data_dir, options.database), server=lost)
         reach(Failpoint.START_DATABASE)
         stack.callback(database.close)
         # New keys beside an old database would open none of its samples.
-        keys = KeyRing.open(options.data_dir, create=_is_new(database))
+        keys = KeyRing.open(options.data_dir, options.master_key, create=_is_new(database))
         reach(Failpoint.START_KEYS)
+        with database.write() as conn:
+            custody.begin(conn, keys)
+            custody.check(conn, keys)
+        reach(Failpoint.START_KEY_IDS)
         certifier = _certifier(database, options)
         reach(Failpoint.START_LOG)
-        metrics = Metrics(lambda: _snapshot(database))
+        metrics = Metrics(lambda: _snapshot(database), lambda: database.fence is not None)
         to_erase, changes = Announcements(), Announcements()
         draining = Event()
         workspaces = Workspaces(database)
@@ -181,7 +190,9 @@ def running(options: Options, lost: Callable[[], None] = lambda: None) -> Iterat
         ]
         ingest = Ingest(database, keys, workspaces)
         moments = Moments(database, keys, workspaces, draining)
-        server = _grpc_server(metrics)
+        forwarding = ForwardingInterceptor(database)
+        stack.callback(forwarding.close)
+        server = _grpc_server(metrics, forwarding)
         model_pb2_grpc.add_ModelServiceServicer_to_server(
             ModelService(
                 database,
@@ -216,7 +227,7 @@ def running(options: Options, lost: Callable[[], None] = lambda: None) -> Iterat
             ValuationService(Valuer(moments)), server
         )
         open_inference_grpc_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(
-            InferenceService(Predictor(database, workspaces, ingest)), server
+            InferenceService(Predictor(database, keys, workspaces, ingest)), server
         )
         status = _add_health(server)
         port = _listen(server, options.address)
@@ -226,6 +237,7 @@ def running(options: Options, lost: Callable[[], None] = lambda: None) -> Iterat
         publisher = Publisher(database, options.data_dir / LOG, changes, witnessing.cosigned)
         publisher.check()
         metrics_port = _expose(metrics, options, stack)
+        database.campaign(_advertised(options, port), lambda: _ring(to_erase, changes))
         publisher.start()
         stack.callback(publisher.stop)
         for eraser in erasers:
@@ -240,11 +252,11 @@ def running(options: Options, lost: Callable[[], None] = lambda: None) -> Iterat
         yield Running(port, metrics_port)
 
 
-def _grpc_server(metrics: Metrics) -> grpc.Server:
+def _grpc_server(metrics: Metrics, forwarding: ForwardingInterceptor) -> grpc.Server:
     workers = Workers(WORKERS, WAITING)
     return grpc.server(
         workers,
-        interceptors=[RequestInterceptor(metrics, workers)],
+        interceptors=[RequestInterceptor(metrics, workers), forwarding],
         maximum_concurrent_rpcs=_LARGEST_CROWD,  # beyond it grpc itself refuses
         options=[
             # Beyond this grpc itself refuses, without an ErrorInfo.
@@ -278,6 +290,18 @@ def _listen(server: grpc.Server, address: str) -> int:
     except RuntimeError as error:
         message = f"--address: cannot listen at {address}; name a free host:port"
         raise StartupError(message) from error
+
+
+def _advertised(options: Options, port: int) -> str:
+    """Where other servers reach this one, which may listen at every interface."""
+    host = options.address.rpartition(":")[0]
+    is_everywhere = host in {"", "0.0.0.0", "[::]"}  # noqa: S104 # compared, not listened at
+    return options.advertise or f"{socket.gethostname() if is_everywhere else host}:{port}"
+
+
+def _ring(*bells: Announcements) -> None:
+    for bell in bells:
+        bell.ring()
 
 
 def _is_new(database: Database) -> bool:

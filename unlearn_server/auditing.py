@@ -11,7 +11,7 @@ from threading import Event
 
 from sqlalchemy import Connection
 
-from unlearn_server import rows
+from unlearn_server import rows, weights
 from unlearn_server.domain import Release
 from unlearn_server.errors import Reason, ServiceError
 from unlearn_server.keys import KeyRing
@@ -72,19 +72,20 @@ class Auditor:
         """
         workspace = self._workspaces.get(model_id)
         with workspace.lock, self._database.read() as conn:
-            served = workspace.served(self._database, model_id)
+            served = workspace.served(self._database, model_id, self._keys)
             model = models.get(conn, model_id)
             release = releases.serving(conn, model.key)
-            salt = salt or (release.salt if release and release.salt else token_bytes(SALT_BYTES))
+            secrets = weights.unseal(release, model, self._keys)
+            salt = salt or (secrets.salt if secrets else token_bytes(SALT_BYTES))
             held = workspace.state(conn, model, self._keys).state_commitment(salt)
-            state, weights = self._recompute(conn, workspace, served, release, salt)
+            state, compared = self._recompute(conn, workspace, served, release, salt)
         return Audit(
             salt=salt,
             state_recomputed=state.state_commitment(salt),
             state_held=held,
-            weights_recomputed=weights.recomputed,
-            weights_served=weights.served,
-            weights_agree=weights.agree,
+            weights_recomputed=compared.recomputed,
+            weights_served=compared.served,
+            weights_agree=compared.agree,
             samples=state.n,
         )
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from unlearn_server.domain import Erasure, Model, Outcome, Release
+from unlearn_server.keys import KeyRing
 from unlearn_server.log import commitments
 from unlearn_server.removal import Removal
 from unlearn_server.statements import Case, Commitment, Refused
@@ -14,6 +15,7 @@ def cases(
     model: Model,
     batch: Sequence[Erasure],
     removal: Removal,
+    keys: KeyRing,
     release: Release | None,
     remaining: int,
     leakage: Leakage,
@@ -25,6 +27,7 @@ def cases(
         model: as it was before.
         batch: the requests.
         removal: what they took.
+        keys: that reveal their salts.
         release: what the model serves now; a request that took nothing leaves it as it is.
         remaining: samples that the model holds now.
         leakage: what the release tells of what was taken.
@@ -38,7 +41,7 @@ def cases(
             release=release,
             remaining=remaining,
             subjects=_subjects(erasure),
-            samples=_samples(erasure, removal.sample_ids.get(erasure.key)),
+            samples=_samples(erasure, removal.sample_ids.get(erasure.key), keys),
             complete_time=now,
         )
         for erasure in batch
@@ -75,7 +78,8 @@ def _subjects(erasure: Erasure) -> Commitment | None:
     return Commitment(len(erasure.selection.hashes), root) if root else None
 
 
-def _samples(erasure: Erasure, ids: Sequence[str] | None) -> Commitment | None:
+def _samples(erasure: Erasure, ids: Sequence[str] | None, keys: KeyRing) -> Commitment | None:
     if ids is None or erasure.commitment_salt is None:
         return None
-    return Commitment(len(ids), commitments.root(erasure.commitment_salt, "sample", ids))
+    salt = keys.reveal(erasure.commitment_salt)
+    return Commitment(len(ids), commitments.root(salt, "sample", ids))

@@ -64,10 +64,10 @@ class Curation:
         """Deletes a model, its samples, its releases and its keys.
 
         Raises:
-            ServiceError: MODEL_NOT_FOUND, ETAG_MISMATCH; ERASURE_OPEN while one is.
+            ServiceError: MODEL_NOT_FOUND, ETAG_MISMATCH; ERASURE_OPEN while one is; TAKEN_OVER.
         """
         with self._workspaces.get(model_id).lock:
-            with self._database.write() as conn:
+            with self._database.write(self._database.hold()) as conn:
                 model = models.get(conn, model_id)
                 _check_deletable(model, etag, has_open=erasures.has_open(conn, model.key))
                 models.delete(conn, model.key, datetime.now(UTC))

@@ -48,6 +48,13 @@ FINAL_STATES = frozenset({ErasureState.SUCCEEDED, ErasureState.CANCELLED, Erasur
 """States that no request leaves."""
 
 
+class KeyKind(StrEnum):
+    """What a secret of the server's is for."""
+
+    MASTER = "MASTER"
+    HASHING = "HASHING"
+
+
 class SelectionKind(StrEnum):
     """By what a selection names its samples."""
 
@@ -92,35 +99,42 @@ class Model:
 
 
 @dataclass(frozen=True)
+class Sealed:
+    """What is encrypted under a key of its own, and that key, wrapped by the named master key."""
+
+    payload: bytes
+    wrapped_key: bytes
+    master_id: bytes
+
+
+@dataclass(frozen=True)
 class NewSample:
-    """A sample ready to be stored: its payload sealed, its ids hashed."""
+    """A sample ready to be stored: its content sealed, its ids hashed."""
 
     sample_hash: bytes
     subject_hash: bytes | None
     content_hash: bytes
     retention: Retention
-    payload: bytes
-    wrapped_key: bytes
+    sealed: Sealed
 
 
 @dataclass(frozen=True)
 class StoredSample:
-    """A sample's sealed payload and the wrapped key that opens it."""
+    """A sample as it is stored."""
 
     key: int
     sample_hash: bytes
     subject_hash: bytes | None
     retention: Retention
-    payload: bytes
-    wrapped_key: bytes
+    sealed: Sealed
 
 
 @dataclass(frozen=True)
 class Release:
-    """One release; weights, salt and commitments are there only while it is SERVING.
+    """One release; what is sealed and the commitments are there only while it is SERVING.
 
-    ``weights`` are integers on the objective's grid, int64 little-endian, row-major (d, C) or
-    (p,). ``solve`` is missing before the solve is done.
+    ``sealed`` are its weights and salt (see ``weights``). ``solve`` is missing before the solve
+    is done.
     """
 
     number: int
@@ -129,8 +143,7 @@ class Release:
     solve: SolveReport | None
     create_time: datetime
     destroy_time: datetime | None
-    weights: bytes | None
-    salt: bytes | None
+    sealed: Sealed | None
     weights_commitment: bytes | None
     state_commitment: bytes | None
 
@@ -171,8 +184,9 @@ class Refusal:
 class Erasure:
     """A deletion request as it stands; ``outcomes`` in order of completion.
 
-    ``subject_root`` commits to the subjects it names (see ``log.commitments``), under a
-    ``commitment_salt`` that is kept until the last certificate; None where it names none.
+    ``subject_root`` commits to the subjects it names (see ``log.commitments``), under a salt; None
+    where it names none. ``commitment_salt`` is that salt, concealed (see ``keys``), and is kept
+    until the last certificate.
     """
 
     key: int

@@ -10,7 +10,8 @@ at anew, so that it neither holds them up nor makes them go in too small a cohor
 is no single request's fault is tried once more, and then all of the batch waits for an
 operator. Trouble with the storage is nobody's fault: the batch stays as it is until the
 storage is back. A request that was cancelled or held meanwhile undoes the whole batch, which
-is then done without it.
+is then done without it. Of several servers the one that holds the lease erases; what it has not
+committed when another takes its place, that one does.
 
 TANGENT models take minutes to solve for. The thread that looks after them also solves for
 the releases that were asked for; where the server goes down, both are begun anew.
@@ -30,7 +31,7 @@ from unlearn_server import concluding, deadlines, releasing
 from unlearn_server.announcements import Announcements
 from unlearn_server.certifying import Certifier
 from unlearn_server.domain import Erasure, ErasureState, Model, Outcome, SelectionKind
-from unlearn_server.errors import Reason, ServerError, ServiceError
+from unlearn_server.errors import Reason, ServerError, ServiceError, TakenOverError
 from unlearn_server.failpoints import Failpoint, reach
 from unlearn_server.keys import KeyRing
 from unlearn_server.ledger import erasures, models, outcomes, releases, samples, suppressions
@@ -108,7 +109,9 @@ class Eraser:
             self._to_erase.wait(heard, LOOK_AGAIN_SECONDS)
 
     def erase_open(self) -> None:
-        """Carries out every request that is ready."""
+        """Carries out every request that is ready, if that is this server's to do."""
+        if self._database.fence is None:
+            return
         with self._database.read() as conn:
             model_ids = erasures.models_with_open(conn, tangent=self._tangent)
             if self._tangent:
@@ -143,12 +146,15 @@ class Eraser:
     def _erase_in(self, model_id: str) -> None:
         workspace = self._workspaces.get(model_id)
         with workspace.lock:
+            fence = self._database.hold()
             try:
-                while culprits := self._try(workspace, model_id):
+                while culprits := self._try(workspace, model_id, fence):
                     for erasure, error in culprits:
-                        self._give_to_operator(erasure, error)
+                        self._give_to_operator(erasure, error, fence)
                 if self._tangent:
-                    self._releaser.finish(workspace, model_id, self._watch(model_id))
+                    self._releaser.finish(workspace, model_id, self._watch(model_id, fence))
+            except TakenOverError:
+                _log.warning("another server erases now", model=model_id)
             except WithdrawnError:
                 _log.info(
                     "a request was withdrawn or held while it was carried out", model=model_id
@@ -160,22 +166,24 @@ class Eraser:
                 self._changes.ring()
             workspace.maintain()
 
-    def _watch(self, model_id: str, batch: Sequence[Erasure] = ()) -> Watch:
+    def _watch(self, model_id: str, fence: int, batch: Sequence[Erasure] = ()) -> Watch:
         return Watch(
             self._database,
             self._metrics,
             self._changes,
             model_id,
+            fence,
             [erasure.key for erasure in batch],
             lambda: self._stopping,
         )
 
-    def _try(self, workspace: Workspace, model_id: str) -> list[Culprit]:
+    def _try(self, workspace: Workspace, model_id: str, fence: int) -> list[Culprit]:
         """Erases all that is ready; or leaves nothing done, and says which requests to take out.
 
         Raises:
             WithdrawnError: if one was cancelled or held meanwhile.
             StoppingError: if the server goes down before a long solve is done.
+            TakenOverError: if the lease has another number by then.
         """
         for is_last_try in (False, True):
             with self._database.read() as conn:
@@ -184,8 +192,8 @@ class Eraser:
             if not batch:
                 return []
             try:
-                return self._erase(workspace, model, batch)
-            except (OperationalError, OSError, WithdrawnError, StoppingError):
+                return self._erase(workspace, model, batch, fence)
+            except (OperationalError, OSError, WithdrawnError, StoppingError, TakenOverError):
                 workspace.drop_state()
                 raise
             except Exception as error:
@@ -195,7 +203,9 @@ class Eraser:
                     return [(erasure, error) for erasure in batch]
         return []
 
-    def _erase(self, workspace: Workspace, model: Model, batch: Sequence[Erasure]) -> list[Culprit]:
+    def _erase(
+        self, workspace: Workspace, model: Model, batch: Sequence[Erasure], fence: int
+    ) -> list[Culprit]:
         with self._database.read() as conn:
             state = workspace.state(conn, model, self._keys)
             removal = Removal(model, self._keys, state.n - state.core_n)
@@ -209,28 +219,31 @@ class Eraser:
         releases_anew = model.release is not None and removal.changes_anything
         prepared, leakage = None, NO_LEAKAGE
         if releases_anew:
-            watch = self._watch(model.model_id, batch) if self._tangent else None
+            watch = self._watch(model.model_id, fence, batch) if self._tangent else None
             prepared, leakage = releasing.prepare(state, self._metrics, watch)
             reach(Failpoint.ERASE_SOLVED)
         version = model.version
         with workspace.changing_release():
-            with self._database.write() as conn:
+            with self._database.write(fence) as conn:
                 now, batch = datetime.now(UTC), erasures.with_deadlines(conn, batch)
                 if removal.changes_anything:
                     version = models.bump(conn, model.key)
                     removal.delete(conn)
                     reach(Failpoint.ERASE_DELETED)
                 if prepared:
-                    release = releasing.insert(conn, model, prepared)
+                    release = releasing.insert(conn, model, prepared, self._keys)
                     reach(Failpoint.ERASE_RELEASED)
                 suppressions.add(conn, model.key, _subjects(batch), now)
-                cases = concluding.cases(model, batch, removal, release, state.n, leakage, now)
+                cases = concluding.cases(
+                    model, batch, removal, self._keys, release, state.n, leakage, now
+                )
                 _add_outcomes(conn, self._certified(conn, cases), now)
-                served = Served.of(model, release)  # whatever can fail comes before the commit
+                # Whatever can fail comes before the commit.
+                served = Served.of(model, release, self._keys)
                 reach(Failpoint.ERASE_STORED)
             reach(Failpoint.ERASE_COMMITTED)
             workspace.keep_state(state, version)
-            workspace.publish(served)
+            workspace.publish(served, fence)
         reach(Failpoint.ERASE_SERVED)
         self._record(served, batch, removal, now)
         return []
@@ -259,12 +272,12 @@ class Eraser:
             release=served.release,
         )
 
-    def _give_to_operator(self, erasure: Erasure, error: Exception) -> None:
+    def _give_to_operator(self, erasure: Erasure, error: Exception, fence: int) -> None:
         # An error of ours has words without personal data; of others only the kind is told.
         words = str(error) if isinstance(error, (ServerError, UnlearningError)) else ""
         name = f"erasures/{erasure.request_id}"
         _log.error("an erasure needs its operator", erasure=name, exc_info=error)
-        with self._database.write() as conn:
+        with self._database.write(fence) as conn:
             erasures.transition(
                 conn,
                 erasure.request_id,

@@ -51,6 +51,7 @@ class Reason(Enum):
     OVERLOADED = StatusCode.RESOURCE_EXHAUSTED
     METHOD_NOT_IMPLEMENTED = StatusCode.UNIMPLEMENTED
     SHUTTING_DOWN = StatusCode.UNAVAILABLE
+    TAKEN_OVER = StatusCode.UNAVAILABLE
     INTERNAL = StatusCode.INTERNAL
 
     def __new__(cls, code: StatusCode) -> "Reason":
@@ -91,6 +92,17 @@ class ServiceError(ServerError):
         self.field = field
         self.retry_after_seconds = retry_after_seconds
         self.metadata = {name: str(value) for name, value in metadata.items()}
+
+
+class TakenOverError(ServiceError):
+    """Another server erases now, or is about to; this one may not write what it was about to."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            Reason.TAKEN_OVER,
+            "another server is taking this one's place; nothing was changed: ask again",
+            retry_after_seconds=1.0,
+        )
 
 
 class StartupError(ServerError):

@@ -44,6 +44,7 @@ class Experiment:
 def carry_out(
     data_dir: Path,
     database: str | None,
+    master_key: str | None,
     experiment: Experiment,
     progress: Progress = unwatched,
 ) -> ReadOuts:
@@ -54,7 +55,7 @@ def carry_out(
         ServiceError: MODEL_NOT_FOUND; EMPTY_SELECTION if no row is of these subjects.
         InvalidInputError: if too few rows are left to compare.
     """
-    with opened(data_dir, database) as (copied, keys):
+    with opened(data_dir, database, master_key) as (copied, keys):
         return _carry_out(copied, keys, experiment, progress)
 
 

@@ -11,7 +11,7 @@ from typing import IO
 
 from sqlalchemy import Connection
 
-from unlearn_server import rows
+from unlearn_server import rows, weights
 from unlearn_server.domain import Model, Release, StoredSample
 from unlearn_server.errors import Reason, ServiceError
 from unlearn_server.keys import KeyRing
@@ -28,7 +28,12 @@ Progress = Callable[[int, int], None]
 
 
 def export(
-    data_dir: Path, url: str | None, model_id: str, file: IO[bytes], progress: Progress
+    data_dir: Path,
+    url: str | None,
+    master_key: str | None,
+    model_id: str,
+    file: IO[bytes],
+    progress: Progress,
 ) -> Source:
     """Writes an export of the release that a model serves.
 
@@ -37,7 +42,7 @@ def export(
         ServiceError: MODEL_NOT_FOUND; RELEASE_NOT_FOUND if it serves none.
         DecryptionError: if a row is not what was stored.
     """
-    with opened(data_dir, url) as (database, keys):
+    with opened(data_dir, url, master_key) as (database, keys):
         return _export(database, keys, model_id, file, progress)
 
 
@@ -47,11 +52,12 @@ def _export(
     with database.read() as conn:
         model = models.get(conn, model_id)
         release = releases.serving(conn, model.key)
-        if release is None or release.salt is None:
+        secrets = weights.unseal(release, model, keys)
+        if release is None or secrets is None:
             message = "MODEL: it serves no release to export; make one with unlearn release"
             raise ServiceError(Reason.RELEASE_NOT_FOUND, message)
         name = f"models/{model.model_id}"
-        source = Source(name, release.number, release.salt, model.objective)
+        source = Source(name, release.number, secrets.salt, model.objective)
         reader = _Reader(conn, model, keys, progress, 2 * release.sample_count)
         blocks = reader.in_order(reader.order(release))
         exports.write(file, source, release.sample_count, blocks)

@@ -1,14 +1,14 @@
 """Named places where a test may kill the server, hold it up or make it fail.
 
 UNLEARN_FAILPOINTS arms them: ``NAME=ACTION[@COUNT]``, several with commas between. An action is
-``kill`` (SIGKILL to itself, as a power cut), ``raise`` or ``sleep:SECONDS``. With a count it
+``kill`` (SIGKILL to itself, as a power cut), ``stop`` (SIGSTOP, until somebody sends SIGCONT),
+``raise`` or ``sleep:SECONDS``. With a count it
 happens when the place is reached for that time, without one whenever it is. One that is not
 armed costs a look at an empty dictionary.
 
     UNLEARN_FAILPOINTS=erase.stored=kill@3,publish.tile=sleep:0.1 unlearn-server serve
 """
 
-import os
 import signal
 from collections.abc import Callable, Mapping
 from enum import StrEnum
@@ -24,13 +24,14 @@ ENVIRONMENT = "UNLEARN_FAILPOINTS"
 
 
 class Failpoint(StrEnum):
-    """Every place, in the order in which a request comes by; then those of ``keys rotate``.
+    """Every place, in the order in which a request comes by; then those of ``keys``.
 
     "Stored" is inside the transaction, its last statement done; "committed" is after it.
     """
 
     START_DATABASE = "start.database"  # the tables are there
     START_KEYS = "start.keys"  # and the key files
+    START_KEY_IDS = "start.key-ids"  # noted in the database
     START_SIGNING_KEY = "start.signing-key"  # and the signing key, which no log knows yet
     START_LOG = "start.log"  # the log has begun
 
@@ -69,6 +70,15 @@ class Failpoint(StrEnum):
     ROTATE_STORED = "rotate.stored"
     ROTATE_COMMITTED = "rotate.committed"  # the key in force is not yet in its place
     ROTATE_REPLACED = "rotate.replaced"  # it is; nothing is published
+
+    MASTER_PREPARED = "master.prepared"  # the next master key is on disk, which nothing knows yet
+    MASTER_BEGUN = "master.begun"  # it wraps what is new
+    MASTER_STORED = "master.stored"  # some keys are wrapped anew, in the transaction
+    MASTER_COMMITTED = "master.committed"
+    MASTER_WRAPPED = "master.wrapped"  # all are
+    MASTER_DROPPED = "master.dropped"  # the database knows the old key no more
+    MASTER_OVERWRITTEN = "master.overwritten"  # where that is in a file
+    MASTER_REPLACED = "master.replaced"
 
 
 class FailpointError(ServerError):
@@ -114,7 +124,9 @@ def arm(environment: Mapping[str, str]) -> None:
         try:
             point, armed = _parse(each)
         except ValueError as error:
-            message = "cannot be read; write NAME=kill, raise or sleep:SECONDS, then @COUNT or not"
+            message = (
+                "cannot be read; write NAME=kill, stop, raise or sleep:SECONDS, then @COUNT or not"
+            )
             raise StartupError(f"{ENVIRONMENT}: {each} {message}") from error
         _armed[point] = armed
 
@@ -134,12 +146,12 @@ def _action(text: str) -> Callable[[], None]:
     raise ValueError(text)
 
 
-def _kill() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
 def _raise() -> None:
     raise FailpointError("a failpoint was reached")
 
 
-_ACTIONS = {"kill": _kill, "raise": _raise}
+_ACTIONS: dict[str, Callable[[], None]] = {
+    "kill": partial(signal.raise_signal, signal.SIGKILL),
+    "stop": partial(signal.raise_signal, signal.SIGSTOP),
+    "raise": _raise,
+}

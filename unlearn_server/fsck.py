@@ -17,7 +17,7 @@ import numpy as np
 from securesystemslib.dsse import Envelope
 from sqlalchemy import Connection
 
-from unlearn_server import publishing, rows, statements
+from unlearn_server import publishing, rows, statements, weights
 from unlearn_server.auditing import Auditor
 from unlearn_server.domain import Erasure, Model, Outcome, Release
 from unlearn_server.errors import DecryptionError, StartupError
@@ -183,7 +183,7 @@ def _models(conn: Connection, database: Database, keys: KeyRing) -> Iterator[Fin
     for model in _every_model(conn):
         where = f"models/{model.model_id}"
         yield from _readable(where, _rows(conn, where, model, keys))
-        yield from _readable(where, _release(conn, where, model, auditor))
+        yield from _readable(where, _release(conn, where, model, keys, auditor))
 
 
 def _rows(conn: Connection, where: str, model: Model, keys: KeyRing) -> Iterator[Finding]:
@@ -200,20 +200,27 @@ def _rows(conn: Connection, where: str, model: Model, keys: KeyRing) -> Iterator
         yield Finding(where, problem, _RESTORE)
 
 
-def _release(conn: Connection, where: str, model: Model, auditor: Auditor) -> Iterator[Finding]:
+def _release(
+    conn: Connection, where: str, model: Model, keys: KeyRing, auditor: Auditor
+) -> Iterator[Finding]:
     """The release is what it commits to, and an exact one what its model's rows make it."""
     release = releases.serving(conn, model.key)
-    if release and not _is_intact(model, release):
+    if release and not _is_intact(model, release, keys):
         yield Finding(f"{where}/releases/{release.number}", "its weights changed", _RESTORE)
     elif model.objective.is_exact and not _is_recomputed(auditor, model, release):
         yield Finding(where, "its release is not what its samples make it", _RESTORE)
 
 
-def _is_intact(model: Model, release: Release) -> bool:
-    if release.weights is None or release.salt is None:
+def _is_intact(model: Model, release: Release, keys: KeyRing) -> bool:
+    try:
+        secrets = weights.unseal(release, model, keys)
+    except DecryptionError:
+        secrets = None
+    if secrets is None:
         return False
-    weights = np.frombuffer(release.weights, "<i8")
-    return weights_commitment(release.salt, model.objective, weights) == release.weights_commitment
+    integers = np.frombuffer(secrets.weights, "<i8")
+    commitment = weights_commitment(secrets.salt, model.objective, integers)
+    return commitment == release.weights_commitment
 
 
 def _is_recomputed(auditor: Auditor, model: Model, release: Release | None) -> bool:

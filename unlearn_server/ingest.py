@@ -17,7 +17,7 @@ from unlearn_server.domain import Model, Retention
 from unlearn_server.errors import Reason, ServiceError
 from unlearn_server.failpoints import Failpoint, reach
 from unlearn_server.keys import KeyRing
-from unlearn_server.ledger import holds, models, samples, suppressions
+from unlearn_server.ledger import holds, key_ids, models, samples, suppressions
 from unlearn_server.ledger.database import Database
 from unlearn_server.workspace import Workspaces
 from unlearning.cores import Core
@@ -79,7 +79,7 @@ class Ingest:
 
         Raises:
             ServiceError: MODEL_NOT_FOUND; SAMPLE_EXISTS if one is held with other content;
-                SUBJECT_SUPPRESSED if a new one is of a subject that was erased.
+                SUBJECT_SUPPRESSED if a new one is of a subject that was erased; TAKEN_OVER.
             InvalidInputError: for a sample that cannot be read, with its row.
             CapacityError: if they do not all fit.
         """
@@ -114,6 +114,7 @@ class Ingest:
         """Stores those that are still new, and returns how many those are."""
         workspace = self._workspaces.get(seen.model_id)
         with workspace.lock:
+            fence = self._database.hold()
             with self._database.read() as conn:
                 model = models.get(conn, seen.model_id)
                 if model.version != seen.version:
@@ -127,12 +128,13 @@ class Ingest:
             labels = np.array([sample.arrival.label for sample in new], np.int32)
             is_core = np.array([s.arrival.retention is Retention.CORE for s in new], np.bool_)
             state.check_capacity(psi, labels)
-            sealed = [
-                rows.seal(self._draft(sample, row), model, self._keys)
-                for sample, row in zip(new, psi, strict=True)
-            ]
-            with self._database.write() as conn:
+            with self._database.write(fence) as conn:
                 _check_not_suppressed(conn, model, new)
+                master_id = key_ids.masters(conn)[-1]
+                sealed = [
+                    rows.seal(self._draft(sample, row), model, self._keys, master_id)
+                    for sample, row in zip(new, psi, strict=True)
+                ]
                 version = models.bump(conn, model.key)
                 samples.insert(conn, model.key, sealed)
                 # What would erase one of these may not, if it is about somebody on hold.

@@ -1,47 +1,77 @@
-"""The server's secrets, and what is done with them: keyed hashes and sealed samples.
+"""The server's secrets, and what is done with them: keyed hashes and sealed contents.
 
 Ids are looked up by keyed hash, so that nobody without ``id-hashing.key`` can test
-a guess against a copy of the database. Each sample is sealed under a key of its own,
-which is wrapped by ``master.key``: destroying the wrapped key destroys the sample,
-in every backup of the rows too.
+a guess against a copy of the database. Each sample, and the weights and salt of each release,
+are sealed under a key of their own, which is wrapped by a master key: destroying the wrapped
+key destroys them, in every backup of the rows too.
+
+Each secret has an id, a MAC of a constant under it, which says nothing of it and tells whether
+it is the one that was used.
 """
 
 import hmac
 import os
 from pathlib import Path
+from threading import Lock
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from unlearn_server import master_keys
+from unlearn_server.domain import Sealed
 from unlearn_server.errors import DecryptionError, StartupError
+from unlearn_server.master_keys import KEY_BYTES, MasterKeys
+from unlearn_server.private_files import create_private, read_private
 
-MASTER_FILE = "master.key"
 HASHING_FILE = "id-hashing.key"
-KEY_BYTES = 32
 NONCE_BYTES = 12
+ID_BYTES = 16
 
 
 class KeyRing:
-    """Hashes ids and seals samples. Safe to share between threads."""
+    """Hashes ids, and seals under keys that a master key wraps. Safe to share between threads."""
 
-    def __init__(self, master: bytes, hashing: bytes) -> None:
-        self._master = AESGCM(master)
+    def __init__(self, masters: MasterKeys, hashing: bytes) -> None:
+        """Reads the master keys; raises StartupError as these do."""
+        self.masters = masters
         self._hashing = hashing
+        self._concealing = AESGCM(self._hash(b"concealing", b""))
+        self._loading = Lock()
+        self._ciphers = _ciphers(masters)
 
     @classmethod
-    def open(cls, directory: Path, *, create: bool) -> "KeyRing":
-        """Reads the two key files of a directory; with ``create``, makes what is missing.
+    def open(cls, directory: Path, master_key: str | None = None, *, create: bool) -> "KeyRing":
+        """Reads the secrets of a data directory; with ``create``, makes those that are missing.
+
+        Args:
+            directory: where the secrets are that are in no other place.
+            master_key: where the master key is, see ``master_keys``; a file there by default.
+            create: whether a missing one may be made.
 
         Raises:
             StartupError: if one is missing, or is not 32 bytes, or others may read it.
         """
-        paths = (directory / MASTER_FILE, directory / HASHING_FILE)
+        masters = master_keys.source(master_key, directory)
+        path = directory / HASHING_FILE
         if create:
-            for path in paths:
-                if not path.exists():
-                    create_private(path, os.urandom(KEY_BYTES))
-        master, hashing = (_read(path) for path in paths)
-        return cls(master, hashing)
+            masters.create()
+            if not path.exists():
+                create_private(path, os.urandom(KEY_BYTES))
+        hashing = read_private(path)
+        if len(hashing) != KEY_BYTES:
+            message = f"is not {KEY_BYTES} bytes long; restore it from a backup"
+            raise StartupError(f"{HASHING_FILE}: {message}")
+        return cls(masters, hashing)
+
+    @property
+    def master_ids(self) -> list[bytes]:
+        """The ids of the master keys that are at hand: one, or also that of the next."""
+        return [*self._ciphers]
+
+    @property
+    def hashing_id(self) -> bytes:
+        """The id of the secret that ids are hashed with."""
+        return key_id(self._hashing)
 
     def hash_subject(self, subject_id: str) -> bytes:
         """The 32 bytes under which a subject is looked up."""
@@ -59,30 +89,66 @@ class KeyRing:
         # No purpose is a prefix of another once the zero byte ends it.
         return hmac.digest(self._hashing, purpose + b"\0" + message, "sha256")
 
-    def seal(self, plaintext: bytes, identity: bytes) -> tuple[bytes, bytes]:
-        """Encrypts under a fresh key: (payload, that key wrapped by the master key).
+    def conceal(self, salt: bytes) -> bytes:
+        """Encrypts what ids are committed to with, under the secret that hashes ids.
+
+        Who has that secret can test a guess anyway: the hashes of ids remain.
+        """
+        return _encrypt(self._concealing, salt, b"salt")
+
+    def reveal(self, concealed: bytes) -> bytes:
+        """Reverses ``conceal``; raises DecryptionError if it was altered."""
+        return _decrypt(self._concealing, concealed, b"salt")
+
+    def seal(self, plaintext: bytes, identity: bytes, master_id: bytes) -> Sealed:
+        """Encrypts under a fresh key, which the master key of this id wraps.
 
         ``identity`` is authenticated, not stored: a payload moved to another row does
-        not open. Both results are a nonce followed by AES-256-GCM ciphertext. Random
-        nonces keep the master key sound for 2^32 samples (NIST SP 800-38D).
+        not open. Payload and wrapped key are a nonce followed by AES-256-GCM ciphertext. Random
+        nonces keep a master key sound for 2^32 samples (NIST SP 800-38D).
+
+        Raises:
+            DecryptionError: if that master key is not at hand.
         """
         key = os.urandom(KEY_BYTES)
-        return _encrypt(AESGCM(key), plaintext, identity), _encrypt(self._master, key, identity)
+        wrapped_key = _encrypt(self._cipher(master_id), key, identity)
+        return Sealed(_encrypt(AESGCM(key), plaintext, identity), wrapped_key, master_id)
 
-    def unseal(self, payload: bytes, wrapped_key: bytes, identity: bytes) -> bytes:
+    def unseal(self, sealed: Sealed, identity: bytes) -> bytes:
         """Reverses ``seal``.
 
         Raises:
-            DecryptionError: if either part was altered or belongs to another identity.
+            DecryptionError: if a part was altered or belongs to another identity, or the master
+                key is not at hand.
         """
+        key = self._unwrap(sealed.wrapped_key, identity, sealed.master_id)
+        return _decrypt(AESGCM(key), sealed.payload, identity)
+
+    def rewrap(self, wrapped_key: bytes, identity: bytes, master_id: bytes, by: bytes) -> bytes:
+        """A wrapped key of one master key, wrapped by another; raises as ``unseal`` does."""
+        return _encrypt(self._cipher(by), self._unwrap(wrapped_key, identity, master_id), identity)
+
+    def _unwrap(self, wrapped_key: bytes, identity: bytes, master_id: bytes) -> bytes:
+        return _decrypt(self._cipher(master_id), wrapped_key, identity)
+
+    def _cipher(self, master_id: bytes) -> AESGCM:
+        if master_id not in self._ciphers:  # the key may be replaced just now
+            with self._loading:
+                self._ciphers = {**self._ciphers, **_ciphers(self.masters)}
         try:
-            key = _decrypt(self._master, wrapped_key, identity)
-            return _decrypt(AESGCM(key), payload, identity)
-        except (InvalidTag, ValueError) as error:
-            message = (
-                "a sealed sample does not open: check that master.key is the one it was sealed with"
-            )
+            return self._ciphers[master_id]
+        except KeyError as error:
+            message = f"{self.masters.name}: is not the master key that is asked for; restore it"
             raise DecryptionError(message) from error
+
+
+def key_id(key: bytes) -> bytes:
+    """What a secret is called in the database: 16 bytes that tell nothing of it."""
+    return hmac.digest(key, b"unlearn-server key id", "sha256")[:ID_BYTES]
+
+
+def _ciphers(masters: MasterKeys) -> dict[bytes, AESGCM]:
+    return {key_id(key): AESGCM(key) for key in masters.read()}
 
 
 def _encrypt(cipher: AESGCM, plaintext: bytes, identity: bytes) -> bytes:
@@ -91,39 +157,8 @@ def _encrypt(cipher: AESGCM, plaintext: bytes, identity: bytes) -> bytes:
 
 
 def _decrypt(cipher: AESGCM, sealed: bytes, identity: bytes) -> bytes:
-    return cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], identity)
-
-
-def create_private(path: Path, content: bytes) -> None:
-    """Writes a secret, whole or not at all, that is on disk with its name when this returns."""
-    unfinished = path.with_name(f".{path.name}")
-    unfinished.unlink(missing_ok=True)
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.rename(path)
-    directory = os.open(path.parent, os.O_RDONLY)
     try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-
-
-def read_private(path: Path) -> bytes:
-    """A secret; raises StartupError if it cannot be read, or others may read or write it."""
-    try:
-        mode, content = path.stat().st_mode, path.read_bytes()
-    except OSError as error:
-        raise StartupError(f"{path.name}: cannot be read; restore it from a backup") from error
-    if mode & 0o077:
-        raise StartupError(f"{path.name}: others may read or write it; chmod 600 it")
-    return content
-
-
-def _read(path: Path) -> bytes:
-    key = read_private(path)
-    if len(key) != KEY_BYTES:
-        raise StartupError(f"{path.name}: is not {KEY_BYTES} bytes long; restore it from a backup")
-    return key
+        return cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], identity)
+    except (InvalidTag, ValueError) as error:
+        message = "what was sealed does not open: it was altered, or its key was"
+        raise DecryptionError(message) from error

@@ -48,7 +48,9 @@ class LedgerSnapshot:
 class Metrics:
     """Every metric of one server, in a registry of its own."""
 
-    def __init__(self, snapshot: Callable[[], LedgerSnapshot]) -> None:
+    def __init__(
+        self, snapshot: Callable[[], LedgerSnapshot], is_holder: Callable[[], bool] = lambda: True
+    ) -> None:
         self.registry = CollectorRegistry()
         self.registry.register(_LedgerCollector(snapshot))
         self.requests = Counter(
@@ -90,6 +92,12 @@ class Metrics:
             "How long the log's newest checkpoint has lacked witnesses that are wanted; 0 if none.",
             registry=self.registry,
         )
+        holder = Gauge(
+            "unlearn_holder",
+            "1 if this server erases; of several on one database exactly one does.",
+            registry=self.registry,
+        )
+        holder.set_function(is_holder)
         build = Info("unlearn_build", "The version that runs.", registry=self.registry)
         build.info({"version": version("unlearn-server")})
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from unlearn_server.domain import Model
 from unlearn_server.ingest import Ingest
+from unlearn_server.keys import KeyRing
 from unlearn_server.ledger.database import Database
 from unlearn_server.workspace import Served, Workspaces
 
@@ -15,14 +16,17 @@ from unlearn_server.workspace import Served, Workspaces
 class Predictor:
     """Reads immutable releases; never waits for an erasure."""
 
-    def __init__(self, database: Database, workspaces: Workspaces, ingest: Ingest) -> None:
+    def __init__(
+        self, database: Database, keys: KeyRing, workspaces: Workspaces, ingest: Ingest
+    ) -> None:
         self._database = database
+        self._keys = keys
         self._workspaces = workspaces
         self._ingest = ingest
 
     def served(self, model_id: str) -> Served:
         """The release that answers now; raises MODEL_NOT_FOUND."""
-        return self._workspaces.get(model_id).served(self._database, model_id)
+        return self._workspaces.get(model_id).served(self._database, model_id, self._keys)
 
     def input(self, model: Model) -> Literal["image", "features"]:
         """What the model's core takes."""

@@ -8,12 +8,13 @@ from time import perf_counter
 import structlog
 from sqlalchemy import Connection
 
+from unlearn_server import weights
 from unlearn_server.announcements import Announcements
 from unlearn_server.domain import Model, Release
 from unlearn_server.errors import Reason, ServiceError
 from unlearn_server.failpoints import Failpoint, reach
 from unlearn_server.keys import KeyRing
-from unlearn_server.ledger import models, releases
+from unlearn_server.ledger import key_ids, models, releases
 from unlearn_server.ledger.database import Database
 from unlearn_server.metrics import Metrics
 from unlearn_server.watch import Watch
@@ -32,8 +33,7 @@ class Prepared:
 
     sample_count: int
     solve: SolveReport
-    weights: bytes
-    salt: bytes
+    secrets: weights.Secrets
     weights_commitment: bytes
     state_commitment: bytes
 
@@ -59,7 +59,8 @@ class Releaser:
         """Releases the weights of every sample held; a repeated request changes nothing.
 
         Raises:
-            ServiceError: MODEL_NOT_FOUND; RELEASE_SOLVING while another one is solved for.
+            ServiceError: MODEL_NOT_FOUND; RELEASE_SOLVING while another one is solved for;
+                TAKEN_OVER.
         """
         workspace = self._workspaces.get(model_id)
         with self._database.read() as conn:
@@ -67,10 +68,11 @@ class Releaser:
         if is_tangent:
             return self._begin(model_id, request_id)
         with workspace.lock:
+            fence = self._database.hold()
             with self._database.read() as conn:
                 model = models.get(conn, model_id)
                 earlier = releases.by_request(conn, model.key, request_id)
-            return earlier or self._release(workspace, model, request_id=request_id)
+            return earlier or self._release(workspace, model, fence, request_id=request_id)
 
     def _begin(self, model_id: str, request_id: str) -> Release:
         with self._database.write() as conn:
@@ -92,22 +94,25 @@ class Releaser:
 
         Raises:
             StoppingError: if the server goes down meanwhile; it stays begun.
+            TakenOverError: if another server has it now.
         """
+        fence = self._database.hold()
         with self._database.read() as conn:
             model = models.get(conn, model_id)
             if not releases.solving(conn, model.key):
                 return
         try:
-            self._release(workspace, model, watch)
+            self._release(workspace, model, fence, watch)
         except UnlearningError:
             _log.exception("no release was made", model=model_id)
-            with self._database.write() as conn:
+            with self._database.write(fence) as conn:
                 releases.fail(conn, model.key)
 
     def _release(
         self,
         workspace: Workspace,
         model: Model,
+        fence: int,
         watch: Watch | None = None,
         request_id: str | None = None,
     ) -> Release:
@@ -117,14 +122,15 @@ class Releaser:
         reach(Failpoint.RELEASE_SOLVED)
         workspace.drop_state()  # it remembers this release, and is kept again once that is stored
         with workspace.changing_release():
-            with self._database.write() as conn:
+            with self._database.write(fence) as conn:
                 version = models.bump(conn, model.key)
-                release = insert(conn, model, prepared, request_id)
-                served = Served.of(model, release)  # whatever can fail comes before the commit
+                release = insert(conn, model, prepared, self._keys, request_id)
+                # Whatever can fail comes before the commit.
+                served = Served.of(model, release, self._keys)
                 reach(Failpoint.RELEASE_STORED)
             reach(Failpoint.RELEASE_COMMITTED)
             workspace.keep_state(state, version)
-            workspace.publish(served)
+            workspace.publish(served, fence)
         return release
 
 
@@ -143,21 +149,29 @@ def prepare(
     return Prepared(
         sample_count=state.n,
         solve=released.report,
-        weights=released.weights.astype("<i8").tobytes(),
-        salt=salt,
+        secrets=weights.Secrets(salt, released.weights.astype("<i8").tobytes()),
         weights_commitment=weights_commitment(salt, state.objective, released.weights),
         state_commitment=commit(salt),
     ), released.leakage
 
 
 def insert(
-    conn: Connection, model: Model, prepared: Prepared, request_id: str | None = None
+    conn: Connection,
+    model: Model,
+    prepared: Prepared,
+    keys: KeyRing,
+    request_id: str | None = None,
 ) -> Release:
-    """Stores a release, and destroys the one before."""
+    """Seals and stores a release, and destroys the one before."""
+    commitment, master_id = prepared.weights_commitment, key_ids.masters(conn)[-1]
     return releases.insert(
         conn,
         model.key,
-        **vars(prepared),
+        sample_count=prepared.sample_count,
+        solve=prepared.solve,
+        sealed=weights.seal(prepared.secrets, model, commitment, keys, master_id),
+        weights_commitment=commitment,
+        state_commitment=prepared.state_commitment,
         create_time=datetime.now(UTC),
         request_id=request_id,
     )

@@ -69,20 +69,19 @@ class Draft:
     psi: NDArray[np.int16]
 
 
-def seal(draft: Draft, model: Model, keys: KeyRing) -> NewSample:
-    """Encrypts a sample for its place in a model."""
+def seal(draft: Draft, model: Model, keys: KeyRing, master_id: bytes) -> NewSample:
+    """Encrypts a sample for its place in a model; raises DecryptionError without the master key."""
     own_id = draft.sample_id.encode()
     plaintext = b"".join(
         (_HEADER.pack(draft.label, len(own_id)), own_id, draft.psi.astype("<i2").tobytes())
     )
-    payload, wrapped_key = keys.seal(plaintext, _identity(model, draft.sample_hash))
+    own = identity(model.model_id, draft.sample_hash)
     return NewSample(
         sample_hash=draft.sample_hash,
         subject_hash=draft.subject_hash,
         content_hash=draft.content_hash,
         retention=draft.retention,
-        payload=payload,
-        wrapped_key=wrapped_key,
+        sealed=keys.seal(plaintext, own, master_id),
     )
 
 
@@ -92,8 +91,7 @@ def unseal(stored: Sequence[StoredSample], model: Model, keys: KeyRing) -> Rows:
     labels = np.empty(len(stored), np.int32)
     ids = np.empty(len(stored), np.object_)
     for i, sample in enumerate(stored):
-        identity = _identity(model, sample.sample_hash)
-        plaintext = keys.unseal(sample.payload, sample.wrapped_key, identity)
+        plaintext = keys.unseal(sample.sealed, identity(model.model_id, sample.sample_hash))
         labels[i], id_length = _HEADER.unpack_from(plaintext)
         end = _HEADER.size + id_length
         ids[i] = plaintext[_HEADER.size : end].decode()
@@ -108,5 +106,6 @@ def stream(conn: Connection, model: Model, keys: KeyRing) -> Iterator[Rows]:
         yield unseal(stored, model, keys)
 
 
-def _identity(model: Model, sample_hash: bytes) -> bytes:
-    return model.model_id.encode() + b"\0" + sample_hash
+def identity(model_id: str, sample_hash: bytes) -> bytes:
+    """What a sealed sample is bound to."""
+    return model_id.encode() + b"\0" + sample_hash

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from unlearn_server.errors import StartupError
-from unlearn_server.keys import create_private, read_private
+from unlearn_server.private_files import create_private, read_private
 
 SIGNING_FILE = "signing.key"
 ENVIRONMENT = "UNLEARN_SIGNING_KEY"

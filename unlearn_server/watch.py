@@ -26,7 +26,10 @@ class StoppingError(ServerError):
 
 
 class Watch:
-    """Is told of every iteration, and looks at the requests of the batch once a second."""
+    """Is told of every iteration, and looks at the requests of the batch once a second.
+
+    ``fence`` is the lease's number that the solve began under.
+    """
 
     def __init__(
         self,
@@ -34,6 +37,7 @@ class Watch:
         metrics: Metrics,
         changes: Announcements,
         model_id: str,
+        fence: int,
         erasure_keys: Sequence[int],
         is_stopping: Callable[[], bool],
     ) -> None:
@@ -41,6 +45,7 @@ class Watch:
         self._residual = metrics.solve_residual.labels(model_id)
         self._changes = changes
         self._model_id = model_id
+        self._fence = fence
         self._keys = erasure_keys
         self._is_stopping = is_stopping
         self._looked = monotonic()
@@ -54,7 +59,7 @@ class Watch:
         _log.info("solving", model=self._model_id, iteration=iteration, residual=relative_residual)
         if self._keys:
             words = f"solving: iteration {iteration}, residual {relative_residual:.1e} of the first"
-            with self._database.write() as conn:
+            with self._database.write(self._fence) as conn:
                 if not erasures.tell(conn, self._keys, words):
                     raise WithdrawnError
             self._changes.ring()

@@ -93,8 +93,11 @@ class Witnessing:
             raise StartupError(f"--witnesses-wanted: {message}")
 
     def cosigned(self, head: Head) -> str:
-        """A head's checkpoint, with the lines of those that sign it now."""
-        if not self._witnesses or not head.frontier.size:
+        """A head's checkpoint, with the lines of those that sign it now.
+
+        Of several servers the one that holds the lease asks; the others learn what they signed.
+        """
+        if not self._witnesses or not head.frontier.size or self._database.fence is None:
             return head.checkpoint
         missing = [each for each in self._witnesses if not _has_signed(each, head)]
         count = len(self._witnesses) - len(missing)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from unlearn_server import rows
+from unlearn_server import rows, weights
 from unlearn_server.domain import Model, Release
 from unlearn_server.errors import Reason, ServiceError
 from unlearn_server.keys import KeyRing
@@ -29,6 +29,14 @@ from unlearning.release import ForgettingModel
 
 
 @dataclass(frozen=True)
+class _Kept:
+    """A release in memory, and the lease's number under which it was the one to serve."""
+
+    fence: int | None
+    served: "Served"
+
+
+@dataclass(frozen=True)
 class Served:
     """An immutable release, ready to predict with; ``release`` is 0 for the core alone.
 
@@ -40,11 +48,12 @@ class Served:
     weights: NDArray[np.float64] | None
 
     @classmethod
-    def of(cls, model: Model, release: Release | None) -> "Served":
-        """Decodes a release's weights."""
-        if release is None or release.weights is None:
+    def of(cls, model: Model, release: Release | None, keys: KeyRing) -> "Served":
+        """Opens and decodes a release's weights; raises DecryptionError."""
+        secrets = weights.unseal(release, model, keys)
+        if release is None or secrets is None:
             return cls(model, 0, None)
-        integers = np.frombuffer(release.weights, "<i8")
+        integers = np.frombuffer(secrets.weights, "<i8")
         if not model.objective.is_tangent:
             integers = integers.reshape(model.objective.width, len(model.objective.classes))
         return cls(model, release.number, model.objective.weights(integers))
@@ -57,7 +66,7 @@ class Workspace:
         self.lock = Lock()
         self._empty = empty
         self._publishing = Lock()
-        self._served: Served | None = None
+        self._kept: _Kept | None = None
         self._turns = 0  # odd while a release takes another's place
         self._state: ForgettingModel | None = None
         self._version = 0
@@ -103,7 +112,7 @@ class Workspace:
         predictions look into the database meanwhile.
         """
         with self._publishing:
-            self._served = None
+            self._kept = None
             self._turns += 1
         try:
             yield
@@ -111,25 +120,32 @@ class Workspace:
             with self._publishing:
                 self._turns += 1
 
-    def publish(self, served: Served) -> None:
-        """Serves a release from now on; call it inside ``changing_release``."""
+    def publish(self, served: Served, fence: int) -> None:
+        """Serves a release that was committed under a lease; call inside ``changing_release``."""
         with self._publishing:
-            self._served = served
+            self._kept = _Kept(fence, served)
 
-    def served(self, database: Database, model_id: str) -> Served:
+    def served(self, database: Database, model_id: str, keys: KeyRing) -> Served:
         """The release to predict with; never waits for an erasure.
+
+        What is in memory may be old as soon as another server may have the lease. Then the
+        database is asked which release serves.
 
         Raises:
             ServiceError: MODEL_NOT_FOUND.
         """
-        turn, served = self._turns, self._served
-        if served is None:
-            with database.read() as conn:
-                model = models.get(conn, model_id)
-                served = Served.of(model, releases.serving(conn, model.key))
-            with self._publishing:
-                if turn == self._turns and turn % 2 == 0:
-                    self._served = served
+        turn, kept, fence = self._turns, self._kept, database.fence
+        if kept and fence is not None and kept.fence == fence:
+            return kept.served
+        with database.read() as conn:
+            model = models.get(conn, model_id)
+            if kept and kept.served.release == (model.release or 0):
+                served = kept.served
+            else:
+                served = Served.of(model, releases.serving(conn, model.key), keys)
+        with self._publishing:
+            if turn == self._turns and turn % 2 == 0:
+                self._kept = _Kept(fence, served)
         return served
 
 

@@ -67,8 +67,12 @@ def _asking(data_dir: Path, port: int, metrics_port: int) -> Iterator[Server]:
 
 
 @contextmanager
-def _open_server(data_dir: Path, database: str | None = None) -> Iterator[Server]:
-    options = Options(data_dir, "localhost:0", "localhost:0", database=database)
+def _open_server(
+    data_dir: Path, database: str | None = None, master_key: str | None = None
+) -> Iterator[Server]:
+    options = Options(
+        data_dir, "localhost:0", "localhost:0", database=database, master_key=master_key
+    )
     with (
         running(options) as ports,
         _asking(data_dir, ports.port, ports.metrics_port) as server,

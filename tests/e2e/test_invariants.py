@@ -463,7 +463,6 @@ def test_any_history_of_adding_erasing_and_restarting_leaves_what_remains_would_
             settings=settings(
                 max_examples=15,
                 stateful_step_count=15,
-                deadline=None,
                 suppress_health_check=list(HealthCheck),
             ),
         )

@@ -3,7 +3,6 @@
 import contextlib
 import random
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -141,24 +140,13 @@ def test_killed_at_any_moment_it_does_each_acknowledged_erasure_exactly_once(sta
         assert serves_what_never_saw(server, samples, {f"p{i}" for i in range(SUBJECTS)})
 
 
-def test_a_second_server_on_the_same_database_is_turned_away(start, tmp_path, url):
-    with start(database=url).asked() as server:
-        shutil.copytree(tmp_path / "data", tmp_path / "other")
-        second = start(tmp_path / "other", database=url)
-        assert second.wait() == 1
-        last = second.said.splitlines()[-1]
-        assert last.startswith("unlearn-server: --database: is in use by another server")
-        assert "Traceback" not in second.said
-        assert list(server.client.list_models()) == []
-
-
 def test_no_key_is_made_anew_beside_an_old_database(start, tmp_path, url):
     first = start(database=url)
     first.ports()
     assert first.terminate() == 0
     second = start(tmp_path / "elsewhere", database=url)
     assert second.wait() == 1
-    assert "master.key: cannot be read" in second.said.splitlines()[-1]
+    assert "id-hashing.key: cannot be read" in second.said.splitlines()[-1]
 
 
 def test_a_server_goes_down_with_its_database_and_comes_back_with_it(start, samples):

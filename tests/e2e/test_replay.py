@@ -174,7 +174,7 @@ def test_exporting_changes_nothing(server: Any, erased: tuple[str, str], tmp_pat
 def test_it_tells_how_far_it_is(server: Any, erased: tuple[str, str]) -> None:
     told: list[tuple[int, int]] = []
     file = io.BytesIO()
-    exporting.export(server.data_dir, None, erased[0], file, lambda *far: told.append(far))
+    exporting.export(server.data_dir, None, None, erased[0], file, lambda *far: told.append(far))
     total = 2 * server.client.get_model(erased[0]).sample_count
     assert told == sorted(set(told))
     assert len(told) > 4

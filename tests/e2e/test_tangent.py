@@ -146,7 +146,9 @@ def test_noise_hides_what_newton_left(server: Any, noise: Any) -> None:
 
 def test_no_read_out_refutes_the_bound(server: Any) -> None:
     model_id = create(server, EVERYBODY, noise_scale=0.003)
-    found = carry_out(server.data_dir, None, Experiment(model_id, ("p4",), shadows=3, pairs=8))
+    found = carry_out(
+        server.data_dir, None, None, Experiment(model_id, ("p4",), shadows=3, pairs=8)
+    )
     assert found.retained_known
     assert 0.5 < found.attack_accuracy < 0.7
     assert found.passed, found.failed

@@ -85,7 +85,7 @@ def write(data_dir: Path, out: Path) -> None:
     (out / "operator.pem").write_text(keys["keys"][0]["publicKey"])
     (out / "salt.hex").write_text(f"{SALT.hex()}\n")
     with (out / "fruit.npz").open("wb") as file:
-        export(data_dir, "fruit", file, lambda _done, _of: None)
+        export(data_dir, None, None, "fruit", file, lambda _done, _of: None)
 
 
 if __name__ == "__main__":

@@ -32,9 +32,7 @@ OBJECTIVE = Objective(
     classes=("cat", "dog"),
 )
 MODEL = Model(1, "m", "features:2", OBJECTIVE, 0, 9, 3, 1, NOW, 1)
-RELEASE = Release(
-    2, ReleaseState.SERVING, 7, SOLVE, NOW, None, b"", bytes(32), b"w" * 32, b"s" * 32
-)
+RELEASE = Release(2, ReleaseState.SERVING, 7, SOLVE, NOW, None, None, b"w" * 32, b"s" * 32)
 
 
 def case(name: str = "request", **changes: Any) -> Case:

@@ -10,6 +10,7 @@ from uuid import uuid4
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from unlearn_server import custody
 from unlearn_server.announcements import Announcements
 from unlearn_server.auditing import Auditor
 from unlearn_server.certifying import Certifier
@@ -46,6 +47,8 @@ class House:
     def __init__(self, directory: Path, url: str = "") -> None:
         self.keys = KeyRing.open(directory, create=True)
         self.database = Database.open(url or f"sqlite:///{directory}/unlearn.db")
+        with self.database.write() as conn:
+            custody.begin(conn, self.keys)
         self.to_erase, changes = Announcements(), Announcements()
         metrics = Metrics(lambda: LedgerSnapshot({}, None, {}, {}))
         workspaces = Workspaces(self.database)
@@ -122,7 +125,10 @@ class House:
         return Selection(SelectionKind.SAMPLES, tuple(map(self.keys.hash_sample, ids)))
 
     def ask(self, selection: Selection, *model_ids: str, **changes: Any) -> Erasure:
-        return self.intake.accept(request(selection, *model_ids, **changes))
+        salt = self.keys.conceal(b"s" * 32)
+        return self.intake.accept(
+            request(selection, *model_ids, **{"commitment_salt": salt, **changes})
+        )
 
     def now(self, erasure: Erasure) -> Erasure:
         with self.database.read() as conn:

@@ -63,7 +63,7 @@ def check_head(database: Database, key: Ed25519PrivateKey) -> None:
     assert note.signed_by(PublicKey(key.public_key().public_bytes_raw()))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.integers(1, 9), max_size=8))
 def test_batches_of_any_size_make_the_tree_of_all_their_leaves(batches: list[int]) -> None:
     key = Ed25519PrivateKey.generate()

@@ -308,7 +308,7 @@ class World:
             assert self.house.model(model_id).sample_count == held
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(steps=steps)
 def test_an_open_request_is_held_if_and_only_if_a_hold_applies_to_it(
     steps: list[tuple[Any, ...]],

@@ -96,6 +96,8 @@ tests:
       - {{series: 'unlearn_erasures_overdue', values: '{overdue}x120'}}
       - {{series: 'unlearn_next_due_seconds', values: '{left}x120'}}
       - {{series: 'unlearn_erasures_late_total', values: '3x60 {late}x60'}}
+      - {{series: 'unlearn_holder{{job="unlearn", instance="a"}}', values: '0x120'}}
+      - {{series: 'unlearn_holder{{job="unlearn", instance="b"}}', values: '1x60 {holds}x60'}}
     promql_expr_test:
       - expr: count(ALERTS{{alertstate="firing"}}) or vector(0)
         eval_time: 90m
@@ -105,21 +107,23 @@ tests:
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
 @pytest.mark.parametrize(
-    ("stuck", "overdue", "left", "late", "alerts"),
+    ("stuck", "overdue", "left", "late", "holds", "alerts"),
     [
-        (0, 0, 864000, 3, 0),
-        (1, 0, 864000, 3, 1),
-        (0, 1, 864000, 3, 1),
-        (0, 0, 172800, 3, 1),
-        (0, 0, 864000, 4, 1),
-        (2, 1, -10, 4, 4),
+        (0, 0, 864000, 3, 1, 0),
+        (1, 0, 864000, 3, 1, 1),
+        (0, 1, 864000, 3, 1, 1),
+        (0, 0, 172800, 3, 1, 1),
+        (0, 0, 864000, 4, 1, 1),
+        (0, 0, 864000, 3, 0, 1),
+        (2, 1, -10, 4, 0, 5),
     ],
 )
 def test_alerts_fire_for_each_trouble_and_not_without(
-    tmp_path: Path, stuck: int, overdue: int, left: int, late: int, alerts: int
+    tmp_path: Path, stuck: int, overdue: int, left: int, late: int, holds: int, alerts: int
 ) -> None:
     test = tmp_path / "test.yml"
-    fill = {"stuck": stuck, "overdue": overdue, "left": left, "late": late, "alerts": alerts}
+    fill = {"stuck": stuck, "overdue": overdue, "left": left, "late": late}
+    fill |= {"holds": holds, "alerts": alerts}
     test.write_text(TROUBLE.format(rules=RULES, **fill))
     checked = subprocess.run(
         ["promtool", "test", "rules", str(test)],  # noqa: S607 # wherever it is installed
@@ -132,5 +136,5 @@ def test_alerts_fire_for_each_trouble_and_not_without(
 def test_alerts_are_about_metrics_that_there_are() -> None:
     exposed = generate_latest(Metrics(lambda: snapshot_due_in(1)).registry).decode()
     named = set(re.findall(r"unlearn_[a-z_]+", re.sub(r"#.*|summary.*", "", RULES.read_text())))
-    assert len(named) == 4
+    assert len(named) == 5
     assert all(f"\n{name}" in exposed for name in named)

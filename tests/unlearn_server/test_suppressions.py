@@ -131,7 +131,7 @@ class World:
             call(*args)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(steps=steps)
 def test_a_subject_is_refused_if_and_only_if_erased_since_the_last_lift(
     steps: list[tuple[Any, ...]],

@@ -212,7 +212,7 @@ def test_whatever_stop_raises_ends_it_and_leaves_the_start_alone() -> None:
     st.floats(-12, 0),
     st.booleans(),
 )
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_it_is_solved_or_refused_but_never_wrong(
     exponents: list[float], seed: int, relative: float, starts_at_zero: bool
 ) -> None:

@@ -52,7 +52,7 @@ def guess(kind: str, seed: int, exact: Floats) -> Floats:
     off=st.none() | st.lists(st.integers(-(2**30), 2**30), min_size=9, max_size=9),
     guesses=GUESSES,
 )
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_whatever_is_guessed_the_residual_is_exact_and_what_is_proven_is_true(
     statistics_of: StatisticsOf,
     problem: tuple[Integers, Integers],

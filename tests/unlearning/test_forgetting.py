@@ -206,7 +206,7 @@ def test_after_any_history_the_model_is_that_of_the_rows_that_remain(
     histories: type[RuleBasedStateMachine],
 ) -> None:
     machine = histories.TestCase
-    machine.settings = settings(max_examples=40, stateful_step_count=8, deadline=None)
+    machine.settings = settings(max_examples=40, stateful_step_count=8)
     machine().runTest()
 
 

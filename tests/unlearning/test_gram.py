@@ -104,7 +104,7 @@ EVENTS = st.tuples(
     largest_norm=st.sampled_from([0, 2**10, 2**30, 2**45, gram._LARGEST_NORM]),
     events=st.lists(EVENTS, min_size=1, max_size=16),
 )
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_after_any_history_it_is_the_sum_of_the_rows_that_remain(
     width: int, largest_norm: int, events: list[tuple[str, str, int]]
 ) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -79,7 +79,6 @@ def test_lattice_rows_times_integers_are_exact(k: int, d: int, bits: int, transp
 
 
 @given(st.lists(st.integers(-(2**61), 2**61), min_size=3, max_size=3), st.data())
-@settings(deadline=None)
 def test_any_rows_times_any_integers(X: list[int], data: st.DataObject) -> None:
     entries = st.integers(-LARGEST, LARGEST)
     row = data.draw(st.lists(entries, min_size=3, max_size=3))

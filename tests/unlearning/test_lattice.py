@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from unlearning.lattice import LARGEST_BOUND, TARGETS, feature_lattice
@@ -20,7 +20,6 @@ def around_powers_of_two() -> list[float]:
 
 
 @given(BOUNDS)
-@settings(deadline=None)
 def test_the_constant_one_is_on_the_lattice_of_every_bound(bound: float) -> None:
     lattice = feature_lattice(bound)
     one = int(lattice.round(1.0))
@@ -34,7 +33,6 @@ def test_the_constant_one_is_on_the_lattice_beside_each_power_of_two(bound: floa
 
 
 @given(BOUNDS)
-@settings(deadline=None)
 def test_a_lattice_stays_within_its_bound_and_15_bits_and_uses_14(bound: float) -> None:
     lattice = feature_lattice(bound)
     assert Fraction(lattice.step) * lattice.limit <= Fraction(bound)
@@ -45,7 +43,6 @@ def test_a_lattice_stays_within_its_bound_and_15_bits_and_uses_14(bound: float) 
 @given(BOUNDS, st.one_of(SINGLES, st.floats(-(2.0**15), 2.0**15)))
 @example(1.0, 2.0**-15)
 @example(1.0, 3 * 2.0**-15)
-@settings(deadline=None)
 def test_rounding_takes_the_nearest_lattice_point_within_the_limit(
     bound: float, value: float
 ) -> None:
@@ -58,7 +55,6 @@ def test_rounding_takes_the_nearest_lattice_point_within_the_limit(
 
 
 @given(BOUNDS, st.integers(-(2**14), 2**14))
-@settings(deadline=None)
 def test_lattice_points_round_to_themselves(bound: float, point: int) -> None:
     lattice = feature_lattice(bound)
     expected = max(-lattice.limit, min(point, lattice.limit))

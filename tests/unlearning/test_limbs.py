@@ -103,7 +103,7 @@ def test_with_one_limb_the_product_is_exact_for_as_many_columns_as_come(
     data=st.data(),
     classes=st.integers(1, 5),
 )
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_the_product_is_exact_for_any_entries(
     gram_of: GramOf, d: int, top: int, largest_norm: int, data: st.DataObject, classes: int
 ) -> None:

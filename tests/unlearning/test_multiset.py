@@ -33,7 +33,7 @@ def content(rows: RowMultiset) -> Counter[Row]:
 
 
 @given(ROWS, ROWS, st.data())
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_it_holds_what_came_and_has_not_gone_whatever_the_order(
     first: list[Row], second: list[Row], data: st.DataObject
 ) -> None:

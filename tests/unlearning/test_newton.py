@@ -514,7 +514,7 @@ def test_after_any_history_the_weights_are_within_the_distance_certified(
     histories: type[RuleBasedStateMachine],
 ) -> None:
     machine = histories.TestCase
-    machine.settings = settings(max_examples=60, stateful_step_count=10, deadline=None)
+    machine.settings = settings(max_examples=60, stateful_step_count=10)
     machine().runTest()
 
 

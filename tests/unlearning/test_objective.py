@@ -23,7 +23,7 @@ from unlearning.objective import (
 
 Make = Callable[..., Objective]
 BOUNDS = st.floats(1.0, LARGEST_BOUND)
-quickly = settings(deadline=None, max_examples=50)
+quickly = settings(max_examples=50)
 
 
 @given(BOUNDS, st.floats(0.0, 1.0))

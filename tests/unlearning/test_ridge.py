@@ -54,7 +54,7 @@ def test_the_gradient_vanishes_at_the_dense_solution_and_nowhere_else() -> None:
     st.floats(-6, 6),
     st.sampled_from(["zero", "random", "optimum", "near", "cancelling"]),
 )
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_no_rounding_takes_the_gradient_beyond_its_bound(
     seed: int, n: int, C: int, p: int, size: float, ridge: float, where: str
 ) -> None:

@@ -64,7 +64,7 @@ def scaled_up(
 
 
 @given(problem=rows(), ridge=RIDGES, spare=st.sampled_from([0, 0, 1, 5, 26]))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_weights_are_the_rational_optimum_rounded_and_the_residual_is_theirs(
     statistics_of: StatisticsOf, problem: tuple[Integers, Integers], ridge: int, spare: int
 ) -> None:
@@ -170,7 +170,7 @@ def test_a_tie_that_a_poor_inverse_finds_late_takes_longer_integers(
 
 
 @given(copies=st.integers(1, 2**11 - 1), ridge=st.integers(0, 2**20), side=st.sampled_from([1, -1]))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_a_near_tie_beside_other_features_is_rounded_correctly(
     statistics_of: StatisticsOf, gram_of: GramOf, copies: int, ridge: int, side: int
 ) -> None:
@@ -309,7 +309,7 @@ def test_a_wrong_inverse_gives_the_same_bits_or_none(
     answers=st.lists(st.floats(width=32), min_size=9, max_size=9),
     exponent=st.integers(-60, 60),
 )
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_any_matrix_for_an_inverse_gives_the_same_bits_or_none(
     statistics_of: StatisticsOf,
     problem: tuple[Integers, Integers],
@@ -380,7 +380,7 @@ def test_the_distance_is_bounded_by_the_length_of_the_residual_not_its_largest_e
 
 
 @given(problem=rows(3), ridge=st.floats(-27, 20))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_the_report_gives_the_rational_gradient_and_bounds_the_rational_distance(
     statistics_of: StatisticsOf,
     objective_of: Callable[..., Objective],
@@ -428,7 +428,7 @@ def test_before_the_first_digit_of_the_fraction_a_guess_is_believed_no_further_t
     missing=st.lists(st.floats(allow_nan=True, width=32), min_size=9, max_size=9),
     believed=st.booleans(),
 )
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_whatever_is_carried_gives_the_same_bits_or_none(
     statistics_of: StatisticsOf,
     problem: tuple[Integers, Integers],
@@ -475,7 +475,6 @@ def check_missing(solution: Solution, exact: Any, moved: int = 1) -> None:
 
 
 @given(problem=rows(3), ridge=RIDGES)
-@settings(deadline=None)
 def test_what_the_weights_miss_is_carried_with_them(
     statistics_of: StatisticsOf, problem: tuple[Integers, Integers], ridge: int
 ) -> None:
@@ -549,7 +548,6 @@ def test_a_column_near_a_tie_goes_on_alone(
     ridge=st.integers(20, 40).map(lambda bits: 2**bits + 1),
     seed=st.integers(0, 2**32 - 1),
 )
-@settings(deadline=None)
 def test_rows_that_leave_are_followed(
     statistics_of: StatisticsOf, n: int, d: int, k: int, ridge: int, seed: int
 ) -> None:

@@ -55,7 +55,7 @@ def held(statistics: Statistics) -> list[int]:
     copies=st.sampled_from([0, NEAR_CAPACITY]),
     luck=st.randoms(use_true_random=False),
 )
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_any_history_holds_the_integer_sums_of_what_remains(
     statistics_of: StatisticsOf, rows: list[Any], copies: int, luck: random.Random
 ) -> None:
@@ -189,7 +189,7 @@ def within_limits(numbers_held: list[int], d: int, ridge: int) -> bool:
         max_size=12,
     ),
 )
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_fits_counts_the_rows_up_to_the_first_that_is_beyond_a_limit(
     statistics_of: StatisticsOf, limit: str, rows: list[tuple[int, int]]
 ) -> None:

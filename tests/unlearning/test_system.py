@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -55,7 +55,6 @@ def test_a_step_wider_than_one_exact_product_is_exact(
     copies=st.integers(1, 2**24),
     split=st.booleans(),
 )
-@settings(deadline=None)
 def test_a_residual_step_is_exact_or_refused_and_refused_only_beyond_62_bits(
     statistics_of: StatisticsOf,
     R: list[int],
@@ -107,7 +106,6 @@ def float_residual(A: System, R: Integers, Y: Floats) -> Floats:
     largest_norm=st.sampled_from([0, gram._LARGEST_NORM]),
     data=st.data(),
 )
-@settings(deadline=None)
 def test_the_distance_of_any_guess_is_bounded(
     statistics_of: StatisticsOf,
     problem: tuple[Integers, Integers],

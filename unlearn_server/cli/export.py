@@ -18,13 +18,16 @@ from unlearn_server.cli.progress import bar
 @click.argument("model")
 @options.data_dir
 @options.database
+@options.master_key
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     required=True,
     help="The file to make (.npz), readable by you alone; none may be there.",
 )
-def export(model: str, data_dir: Path, database: str | None, out: Path) -> None:
+def export(
+    model: str, data_dir: Path, database: str | None, master_key: str | None, out: Path
+) -> None:
     """Write the rows that MODEL's release was made of, without ids, for unlearn-replay.
 
     Nothing that is stored changes, and a server may go on meanwhile. The file is a copy of
@@ -36,7 +39,7 @@ def export(model: str, data_dir: Path, database: str | None, out: Path) -> None:
         unlearn-server export pets --data-dir ./data --out pets.npz
     """
     with told(), _made(out) as file, bar("rows, each twice") as progress:
-        source = exporting.export(data_dir, database, model, file, progress)
+        source = exporting.export(data_dir, database, master_key, model, file, progress)
     click.echo(f"{source.name} is in {out}")
 
 

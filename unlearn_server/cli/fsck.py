@@ -15,7 +15,8 @@ from unlearn_server.offline import taken
 @click.command(context_settings={"show_default": True})
 @options.data_dir
 @options.database
-def fsck(data_dir: Path, database: str | None) -> None:
+@options.master_key
+def fsck(data_dir: Path, database: str | None, master_key: str | None) -> None:
     """Check the log, its files, certificates, releases, keys and samples against each other.
 
     Stop the server first. Nothing is changed. Exits with 0 if all is sound, with 1 if something
@@ -25,7 +26,7 @@ def fsck(data_dir: Path, database: str | None) -> None:
     Example:
         unlearn-server fsck --data-dir ./data
     """
-    with told(), taken(data_dir, database) as (held, keys):
+    with told(), taken(data_dir, database, master_key) as (held, keys):
         findings = list(checking.check(held, keys, data_dir / LOG))
     for finding in findings:
         click.echo(f"{finding.where}: {finding.problem}; {finding.remedy}")

@@ -22,6 +22,16 @@ database = click.option(
     "directory.",
 )
 
+master_key = click.option(
+    "--master-key",
+    metavar="SOURCE",
+    envvar="UNLEARN_MASTER_KEY_SOURCE",
+    show_envvar=True,
+    help="Where the master key is: file:PATH; env:NAME, a variable with 32 random bytes in base64; "
+    "or command:PROGRAM ARGUMENT..., which is told wrap or unwrap, and keeps it wrapped in the "
+    "data directory. By default the file master.key there.",
+)
+
 signing_key = click.option(
     "--signing-key",
     type=click.Path(dir_okay=False, path_type=Path),

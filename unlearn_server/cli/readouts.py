@@ -19,6 +19,7 @@ from unlearning.readouts.result import ReadOut, ReadOuts
 @click.argument("model")
 @options.data_dir
 @options.database
+@options.master_key
 @click.option(
     "--erase", "subjects", multiple=True, required=True, help="A person to forget; may be repeated."
 )
@@ -39,6 +40,7 @@ def readouts(
     model: str,
     data_dir: Path,
     database: str | None,
+    master_key: str | None,
     subjects: tuple[str, ...],
     shadows: int,
     pairs: int,
@@ -56,7 +58,7 @@ def readouts(
     """
     experiment = Experiment(model, subjects, shadows, pairs)
     with told(), bar("models") as progress:
-        found = carry_out(data_dir, database, experiment, progress)
+        found = carry_out(data_dir, database, master_key, experiment, progress)
     if as_json:
         click.echo(json.dumps(found.to_json()))
     else:

@@ -18,12 +18,21 @@ _CANNOT_START = 1
 @click.command(context_settings={"show_default": True})
 @options.data_dir
 @options.database
+@options.master_key
 @click.option(
     "--address",
     default="localhost:50051",
     envvar="UNLEARN_ADDRESS",
     show_envvar=True,
     help="HOST:PORT to answer gRPC at.",
+)
+@click.option(
+    "--advertise",
+    envvar="UNLEARN_ADVERTISE",
+    show_envvar=True,
+    metavar="HOST:PORT",
+    help="Where other servers on the same PostgreSQL database reach this one; by default "
+    "--address, or this machine's name where that is every interface.",
 )
 @click.option(
     "--metrics-address",
@@ -62,7 +71,9 @@ _CANNOT_START = 1
 def serve(
     data_dir: Path,
     database: str | None,
+    master_key: str | None,
     address: str,
+    advertise: str | None,
     metrics_address: str,
     signing_key: Path | None,
     log_origin: str | None,
@@ -91,5 +102,7 @@ def serve(
                 witnesses,
                 witnesses_wanted,
                 database,
+                advertise,
+                master_key,
             )
         )

@@ -19,7 +19,10 @@ weights, salts and commitments of old releases, in clear.
 
 **A commit whose answer is lost** may have happened. Callers of the service ask again under
 the same request id. The server itself could go on with an old release in memory: so it gives
-the database up and starts again, from what is there (see ``tenure``).
+the database up and starts again, from what is there.
+
+**Several servers** may be at one PostgreSQL database (``tenure``). One of them erases
+(``lease``).
 """
 
 from collections.abc import Callable, Iterator
@@ -35,10 +38,11 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, OperationalError
 
-from unlearn_server.errors import StartupError
+from unlearn_server.errors import StartupError, TakenOverError
 from unlearn_server.failpoints import Failpoint, reach
 from unlearn_server.ledger import postgresql, sqlite
-from unlearn_server.ledger.tenure import Tenure
+from unlearn_server.ledger.lease import Lease
+from unlearn_server.ledger.tenure import Tenure, is_deserted
 
 DATABASE_FILE = "unlearn.db"
 """What SQLite's is called in a server's data directory."""
@@ -75,27 +79,35 @@ class Database:
         # Threads that wait for a lock take turns; those that poll a busy SQLite may starve.
         self._turn = Lock() if self._is_sqlite else nullcontext()
         self._tenure: Tenure | None = None
+        self._lease: Lease | None = None
+        self._lost: Callable[[], None] = lambda: None
 
     @classmethod
-    def open(cls, url: str, *, alone: Callable[[], None] | None = None) -> "Database":
+    def open(
+        cls, url: str, *, alone: bool = False, server: Callable[[], None] | None = None
+    ) -> "Database":
         """Connects to the database at an SQLAlchemy URL and migrates it.
+
+        SQLite's file is guarded by its data directory's lock; of a PostgreSQL database it can be
+        said who else may be at it:
 
         Args:
             url: of SQLite or PostgreSQL.
-            alone: if given, a PostgreSQL database is taken for this process alone until closed,
-                and this is called when it is lost; whatever is written then raises
-                ConnectionError. SQLite's file is guarded by its data directory's lock.
+            alone: nobody; for commands.
+            server: other servers; this is called, perhaps more than once and from any thread,
+                when the database is lost. Whatever is written then raises ConnectionError.
 
         Raises:
-            StartupError: if it cannot be reached or used, another process has it, or a newer
-                server has written it.
+            StartupError: if it cannot be reached or used, somebody is at it, or a newer server
+                has written it.
         """
         database = cls(_engine(make_url(url)))
         try:
-            if alone and not database._is_sqlite:
-                database._tenure = Tenure(database._engine, alone)
-            with database.write() as connection:
-                _migrate(connection)
+            database._migrate()
+            if (alone or server) and not database._is_sqlite:
+                database._tenure = Tenure(database._engine, alone=alone)
+                database._lost = server or database._lost
+                database._migrate()  # a newer server may have come first
         except DatabaseError as error:
             database.close()
             raise StartupError(f"the database: {database._trouble(error)}") from error
@@ -103,6 +115,33 @@ class Database:
             database.close()
             raise
         return database
+
+    def campaign(self, address: str, news: Callable[[], None]) -> None:
+        """Holds the lease from now on whenever no other server does (see ``lease``).
+
+        Args:
+            address: where other servers reach this one.
+            news: called when another server has changed something, or this one gets the lease.
+        """
+        if self._tenure:
+            self._lease = Lease(self._engine, self._tenure, address, news, self._lost)
+
+    @property
+    def fence(self) -> int | None:
+        """The lease's number if this server surely holds it now; 0 where there is no lease."""
+        return self._lease.fence if self._lease else 0
+
+    @property
+    def holder(self) -> str | None:
+        """Where the server is reached that holds the lease, as far as this one knows."""
+        return self._lease.address if self._lease else None
+
+    def hold(self) -> int:
+        """``fence``; raises TakenOverError if another server holds the lease."""
+        fence = self.fence
+        if fence is None:
+            raise TakenOverError
+        return fence
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -112,8 +151,16 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """A transaction that commits at the end, or leaves nothing if it raises."""
+    def write(self, fence: int | None = None) -> Iterator[Connection]:
+        """A transaction that commits at the end, or leaves nothing if it raises.
+
+        Args:
+            fence: the lease's number that was held before anything was read on which this rests;
+                None for what rests on nothing but what the transaction itself reads.
+
+        Raises:
+            TakenOverError: if the lease has another number.
+        """
         is_done = False
         try:
             with (
@@ -121,20 +168,20 @@ class Database:
                 self._engine.connect().execution_options(writes=True) as connection,
                 connection.begin(),
             ):
-                self._take_turn(connection)
+                self._take_turn(connection, fence)
                 yield connection
                 is_done = True
         except DBAPIError as error:
             if self._tenure and is_done and error.connection_invalidated:
-                self._tenure.lose()
+                self._lost()
             raise
 
-    def _take_turn(self, connection: Connection) -> None:
+    def _take_turn(self, connection: Connection, fence: int | None) -> None:
         if self._is_sqlite:
             return
         postgresql.take_turn(connection)
         if self._tenure:
-            self._tenure.check(connection)
+            self._tenure.check(connection, fence)
 
     def checkpoint(self) -> bool:
         """Empties SQLite's write-ahead log, where the old contents of pages linger.
@@ -151,6 +198,20 @@ class Database:
         reach(Failpoint.SHRED_DONE)
         return is_empty
 
+    def _migrate(self) -> None:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        with self.write() as conn:
+            if _is_current(conn, ScriptDirectory.from_config(config)):
+                return
+            if not self._is_sqlite and not is_deserted(conn):
+                raise StartupError(
+                    "the database: must be migrated, and servers of an older version use it; "
+                    "stop them first"
+                )
+            config.attributes["connection"] = conn
+            command.upgrade(config, "head")
+
     def _trouble(self, error: DatabaseError) -> str:
         # Not in the driver's words: of a URL that has a slip in it they may quote the password.
         if self._is_sqlite and isinstance(error, OperationalError):
@@ -161,6 +222,8 @@ class Database:
 
     def close(self) -> None:
         """Closes every connection that is not in use, and lets others have the database."""
+        if self._lease:
+            self._lease.close()
         if self._tenure:
             self._tenure.close()
         self._engine.dispose()
@@ -170,17 +233,11 @@ def _engine(url: URL) -> Engine:
     return sqlite.engine(url) if url.get_backend_name() == "sqlite" else postgresql.engine(url)
 
 
-def _migrate(connection: Connection) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    config.attributes["connection"] = connection
-    _refuse_newer(connection, ScriptDirectory.from_config(config))
-    command.upgrade(config, "head")
-
-
-def _refuse_newer(connection: Connection, scripts: ScriptDirectory) -> None:
-    known = {None, *(script.revision for script in scripts.walk_revisions())}
-    if MigrationContext.configure(connection).get_current_revision() not in known:
+def _is_current(connection: Connection, scripts: ScriptDirectory) -> bool:
+    """Whether the tables are as this version has them; raises StartupError if they are newer."""
+    revision = MigrationContext.configure(connection).get_current_revision()
+    if revision not in {None, *(script.revision for script in scripts.walk_revisions())}:
         raise StartupError(
             "the database was written by a newer version; start that version, or restore a backup"
         )
+    return revision == scripts.get_current_head()

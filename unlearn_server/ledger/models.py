@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from unlearn_server.domain import Model, ReleaseState
 from unlearn_server.errors import Reason, ServiceError
 from unlearn_server.ledger.batches import batches
-from unlearn_server.ledger.schema import models, releases, sample_keys, samples
+from unlearn_server.ledger.schema import models, release_keys, releases, sample_keys, samples
 from unlearning.objective import Objective
 
 _LIVING = (
@@ -119,6 +119,8 @@ def delete(conn: Connection, key: int, delete_time: datetime) -> None:
     own_samples = sa.select(samples.c.key).where(samples.c.model_key == key)
     conn.execute(sa.delete(sample_keys).where(sample_keys.c.sample_key.in_(own_samples)))
     conn.execute(sa.delete(samples).where(samples.c.model_key == key))
+    own_releases = sa.select(releases.c.key).where(releases.c.model_key == key)
+    conn.execute(sa.delete(release_keys).where(release_keys.c.release_key.in_(own_releases)))
     conn.execute(sa.delete(releases).where(releases.c.model_key == key))
     conn.execute(
         sa.update(models)

@@ -15,7 +15,7 @@ LOCKS = 0x756E6C72
 """The first half of our advisory locks' keys, "unlr"; they are each database's own."""
 
 WRITER, TENANT = 1, 2
-"""The second half: who writes now, and whose the database is."""
+"""The second half: who writes now, and who is at the database."""
 
 # As many as the requests that work at once; more would wait for the processor.
 _POOL = 16
@@ -42,7 +42,11 @@ _SETTINGS = {
     "tcp_keepalives_count": "2",
 }
 _WEAKER_THAN_DISK = "off"
-_TURN = text(f"SELECT pg_advisory_xact_lock({LOCKS}, {WRITER})")
+# A writer that is stopped between two statements (SIGSTOP) would keep its turn for ever.
+_TURN = text(
+    "SELECT set_config('idle_in_transaction_session_timeout', '10s', true), "
+    f"pg_advisory_xact_lock({LOCKS}, {WRITER})"
+)
 
 
 def engine(url: URL) -> Engine:

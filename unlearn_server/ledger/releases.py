@@ -3,7 +3,8 @@
 - A release that takes long to solve for is SOLVING, at most one of a model; it is FAILED
   where no solution was found.
 - Otherwise, or then, it is SERVING, until the next one makes it DESTROYED in the same
-  transaction: the record remains; its weights, its salt and both commitments are gone.
+  transaction: the record remains; its weights and salt, which were sealed, their key and both
+  commitments are gone.
 - An erasure's release takes the place of one that is being solved for: it is of all rows.
 """
 
@@ -13,22 +14,25 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection
 
-from unlearn_server.domain import Release, ReleaseState
+from unlearn_server.domain import Release, ReleaseState, Sealed
 from unlearn_server.errors import Reason, ServiceError
 from unlearn_server.ledger.columns import Instant
-from unlearn_server.ledger.schema import models, releases
+from unlearn_server.ledger.schema import models, release_keys, releases
 from unlearning.rounding import SolveReport
 
 _OF_MODEL = releases.c.model_key == sa.bindparam("of_model")
 _SOLVING = _OF_MODEL & (releases.c.state == ReleaseState.SOLVING)
+_SERVING = _OF_MODEL & (releases.c.state == ReleaseState.SERVING)
+_DESTROY_KEY = sa.delete(release_keys).where(
+    release_keys.c.release_key.in_(sa.select(releases.c.key).where(_SERVING))
+)
 _DESTROY_SERVING = (
     sa.update(releases)
-    .where(_OF_MODEL, releases.c.state == ReleaseState.SERVING)
+    .where(_SERVING)
     .values(
         state=ReleaseState.DESTROYED,
         destroy_time=sa.bindparam("now", type_=Instant),
-        weights=None,
-        salt=None,
+        payload=None,
         weights_commitment=None,
         state_commitment=None,
     )
@@ -57,8 +61,7 @@ def begin(conn: Connection, model_key: int, create_time: datetime, request_id: s
         solve=None,
         create_time=create_time,
         destroy_time=None,
-        weights=None,
-        salt=None,
+        sealed=None,
         weights_commitment=None,
         state_commitment=None,
     )
@@ -77,8 +80,7 @@ def insert(
     *,
     sample_count: int,
     solve: SolveReport,
-    weights: bytes,
-    salt: bytes,
+    sealed: Sealed,
     weights_commitment: bytes,
     state_commitment: bytes,
     create_time: datetime,
@@ -93,6 +95,7 @@ def insert(
     Raises:
         sqlalchemy.exc.IntegrityError: if the model has a release of that request id.
     """
+    conn.execute(_DESTROY_KEY, {"of_model": model_key})
     conn.execute(_DESTROY_SERVING, {"of_model": model_key, "now": create_time})
     last = conn.execute(_LAST, {"of_model": model_key}).one_or_none()
     number = last.number + 1 if last else 1
@@ -106,8 +109,7 @@ def insert(
         solve=solve,
         create_time=create_time,
         destroy_time=None,
-        weights=weights,
-        salt=salt,
+        sealed=sealed,
         weights_commitment=weights_commitment,
         state_commitment=state_commitment,
     )
@@ -117,7 +119,14 @@ def insert(
 
 def _insert(conn: Connection, model_key: int, release: Release, request_id: str | None) -> None:
     row = {"model_key": model_key, "request_id": request_id, **vars(release)}
-    conn.execute(sa.insert(releases), row)
+    sealed: Sealed | None = row.pop("sealed")
+    if sealed is None:
+        conn.execute(sa.insert(releases), row)
+        return
+    row["payload"] = sealed.payload
+    key = conn.scalar(sa.insert(releases).returning(releases.c.key), row)
+    wrapped = {"wrapped_key": sealed.wrapped_key, "master_id": sealed.master_id}
+    conn.execute(sa.insert(release_keys), {"release_key": key, **wrapped})
 
 
 def get(conn: Connection, model_key: int, number: int) -> Release:
@@ -166,12 +175,17 @@ def count_by_model(conn: Connection) -> dict[str, int]:
 
 
 def _find(conn: Connection, model_key: int, condition: ColumnElement[bool]) -> Release | None:
-    query = sa.select(releases).where(releases.c.model_key == model_key, condition)
+    query = (
+        sa.select(releases, release_keys.c.wrapped_key, release_keys.c.master_id)
+        .outerjoin(release_keys)
+        .where(releases.c.model_key == model_key, condition)
+    )
     row = conn.execute(query).one_or_none()
     return None if row is None else _release(row)
 
 
 def _release(row: sa.Row[Any]) -> Release:
+    is_sealed = row.wrapped_key is not None
     return Release(
         number=row.number,
         state=row.state,
@@ -179,8 +193,7 @@ def _release(row: sa.Row[Any]) -> Release:
         solve=row.solve,
         create_time=row.create_time,
         destroy_time=row.destroy_time,
-        weights=row.weights,
-        salt=row.salt,
+        sealed=Sealed(row.payload, row.wrapped_key, row.master_id) if is_sealed else None,
         weights_commitment=row.weights_commitment,
         state_commitment=row.state_commitment,
     )

@@ -13,7 +13,14 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from unlearn_server.domain import NewSample, Retention, Selection, SelectionKind, StoredSample
+from unlearn_server.domain import (
+    NewSample,
+    Retention,
+    Sealed,
+    Selection,
+    SelectionKind,
+    StoredSample,
+)
 from unlearn_server.ledger.batches import batches
 from unlearn_server.ledger.models import tally
 from unlearn_server.ledger.schema import models, sample_keys, samples
@@ -56,6 +63,7 @@ _STORED = (
         samples.c.retention,
         samples.c.payload,
         sample_keys.c.wrapped_key,
+        sample_keys.c.master_id,
     )
     .join(sample_keys)
     .where(_MINE)
@@ -125,7 +133,7 @@ def matching(
 ) -> list[list[StoredSample]]:
     """For each selection, the model's samples that it names; none for all user data."""
     named = _named(conn, _MATCHING, selections, of_model=model_key)
-    return [[StoredSample(*row[:-1]) for row in rows] for rows in named]
+    return [[_stored(row) for row in rows] for rows in named]
 
 
 def holders(conn: Connection, selections: Sequence[Selection]) -> list[dict[str, bool]]:
@@ -156,7 +164,7 @@ def stream(conn: Connection, model_key: int, block: int) -> Iterator[list[Stored
     """All samples of a model in order of key, at most ``block`` of them in memory."""
     asked = {"of_model": model_key, "after": 0, "block": block}
     while rows := conn.execute(_STREAM, asked).all():
-        yield [StoredSample(*row) for row in rows]
+        yield [_stored(row) for row in rows]
         asked["after"] = rows[-1].key
 
 
@@ -169,7 +177,7 @@ def of_keys(conn: Connection, model_key: int, keys: Sequence[int]) -> Iterator[S
     """Those samples of a model, in the order of their keys as given."""
     for batch in batches(keys):
         found = conn.execute(_OF_KEYS, {"of_model": model_key, "keys": batch})
-        by_key = {row.key: StoredSample(*row) for row in found}
+        by_key = {row.key: _stored(row) for row in found}
         yield from (by_key[key] for key in batch)
 
 
@@ -249,7 +257,7 @@ def _insert_batch(conn: Connection, model_key: int, batch: Sequence[NewSample]) 
                 "sample_hash": row.sample_hash,
                 "subject_hash": row.subject_hash,
                 "content_hash": row.content_hash,
-                "payload": row.payload,
+                "payload": row.sealed.payload,
             }
             for row in batch
         ],
@@ -257,5 +265,19 @@ def _insert_batch(conn: Connection, model_key: int, batch: Sequence[NewSample]) 
     key_of = {row.sample_hash: row.key for row in added}
     conn.execute(
         sa.insert(sample_keys),
-        [{"sample_key": key_of[row.sample_hash], "wrapped_key": row.wrapped_key} for row in batch],
+        [
+            {
+                "sample_key": key_of[row.sample_hash],
+                "wrapped_key": row.sealed.wrapped_key,
+                "master_id": row.sealed.master_id,
+            }
+            for row in batch
+        ],
     )
+
+
+def _stored(row: _Row) -> StoredSample:
+    """Of the columns of ``_STORED``, and perhaps others after them."""
+    key, sample_hash, subject_hash, retention, payload, wrapped_key, master_id, *_ = row
+    sealed = Sealed(payload, wrapped_key, master_id)
+    return StoredSample(key, sample_hash, subject_hash, retention, sealed)

@@ -16,7 +16,14 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from unlearn_server.domain import ErasureState, Method, ReleaseState, Retention, SelectionKind
+from unlearn_server.domain import (
+    ErasureState,
+    KeyKind,
+    Method,
+    ReleaseState,
+    Retention,
+    SelectionKind,
+)
 from unlearn_server.ledger.columns import Bound, Bytes, Instant, Key, Solve, names
 
 metadata = MetaData(
@@ -64,12 +71,23 @@ samples = Table(
     sqlite_autoincrement=True,
 )
 
+# The secrets that are in use, none of them here: by these ids a wrong one is told at once. The
+# master key in force is the newest.
+key_ids = Table(
+    "key_ids",
+    metadata,
+    Column("key", Key, primary_key=True),
+    Column("kind", names(KeyKind), nullable=False),
+    Column("key_id", Bytes, nullable=False, unique=True),
+)
+
 # Apart from the samples, so that backups of the samples alone hold nothing readable.
 sample_keys = Table(
     "sample_keys",
     metadata,
     Column("sample_key", Key, ForeignKey("samples.key"), primary_key=True, autoincrement=False),
     Column("wrapped_key", Bytes, nullable=False),
+    Column("master_id", Bytes, ForeignKey("key_ids.key_id"), nullable=False),
 )
 
 releases = Table(
@@ -84,12 +102,19 @@ releases = Table(
     Column("solve", Solve),
     Column("create_time", Instant, nullable=False),
     Column("destroy_time", Instant),
-    Column("salt", Bytes),
     Column("weights_commitment", Bytes),
     Column("state_commitment", Bytes),
-    Column("weights", Bytes),
+    Column("payload", Bytes),
     UniqueConstraint("model_key", "number"),
     UniqueConstraint("model_key", "request_id"),
+)
+
+release_keys = Table(
+    "release_keys",
+    metadata,
+    Column("release_key", Key, ForeignKey("releases.key"), primary_key=True, autoincrement=False),
+    Column("wrapped_key", Bytes, nullable=False),
+    Column("master_id", Bytes, ForeignKey("key_ids.key_id"), nullable=False),
 )
 
 # At most one release of a model serves, and at most one is being solved for.
@@ -237,4 +262,14 @@ signing_keys = Table(
     Column("first_index", Key, primary_key=True, autoincrement=False),
     Column("public_key", Bytes, nullable=False),
     Column("endorsement", Bytes),
+)
+
+# One row, which only servers on PostgreSQL use: see ``ledger.lease``.
+leases = Table(
+    "leases",
+    metadata,
+    Column("key", Key, primary_key=True),
+    Column("fence", BigInteger, nullable=False),
+    Column("beat", BigInteger, nullable=False),
+    Column("address", String),
 )

@@ -252,7 +252,7 @@ class ErasureService(erasure_pb2_grpc.ErasureServiceServicer):
             fingerprint=self._fingerprint(request),
             selection=selection,
             subject_root=_subject_root(salt, erasure.selection),
-            commitment_salt=salt,
+            commitment_salt=self._keys.conceal(salt),
             model_ids=model_ids,
             method=_method(erasure.method, selection, "erasure.method"),
             regulation=erasure.regulation,

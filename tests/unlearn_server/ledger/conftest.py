@@ -8,16 +8,19 @@ import pytest
 from unlearn_server.domain import (
     Erasure,
     ErasureState,
+    KeyKind,
     Method,
     Model,
     NewSample,
     Retention,
+    Sealed,
     Selection,
 )
-from unlearn_server.ledger import erasures, models, samples
+from unlearn_server.ledger import erasures, key_ids, models, samples
 from unlearn_server.ledger.database import Database
 from unlearning.objective import Objective
 
+MASTER = b"master".ljust(16, b"-")
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
 
@@ -46,6 +49,8 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def database(url: str) -> Iterator[Database]:
     database = Database.open(url)
+    with database.write() as conn:
+        key_ids.add(conn, KeyKind.MASTER, MASTER)
     yield database
     database.close()
 
@@ -96,8 +101,7 @@ def sample() -> MakeSample:
             subject_hash=None if subject is None else subject.encode().ljust(32, b"-"),
             content_hash=f"content of {name}".encode().ljust(32, b"-"),
             retention=retention,
-            payload=f"payload of {name}".encode(),
-            wrapped_key=f"key of {name}".encode(),
+            sealed=Sealed(f"payload of {name}".encode(), f"key of {name}".encode(), MASTER),
         )
 
     return sample

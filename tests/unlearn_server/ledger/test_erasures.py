@@ -315,9 +315,7 @@ def test_where_one_erasure_was_withdrawn_no_outcome_is_recorded(
 WHERE = {"r": "abc", "s": "a", "t": "bc"}
 
 
-@settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     steps=st.lists(
         st.one_of(

@@ -80,8 +80,7 @@ def test_a_deleted_model_takes_its_rows_along_and_no_others(
                 model.key,
                 sample_count=2,
                 solve=SolveReport("exact", 0.5, 0.25, True),
-                weights=b"w",
-                salt=b"s",
+                sealed=sample("a").sealed,
                 weights_commitment=b"wc",
                 state_commitment=b"sc",
                 create_time=model.create_time,
@@ -95,6 +94,12 @@ def test_a_deleted_model_takes_its_rows_along_and_no_others(
         assert models.get(conn, "kept").sample_count == 2
         counts = {
             name: conn.scalar(sa.select(sa.func.count()).select_from(metadata.tables[name]))
-            for name in ("models", "samples", "sample_keys", "releases")
+            for name in ("models", "samples", "sample_keys", "releases", "release_keys")
         }
-    assert counts == {"models": 2, "samples": 2, "sample_keys": 2, "releases": 1}
+    assert counts == {
+        "models": 2,
+        "samples": 2,
+        "sample_keys": 2,
+        "releases": 1,
+        "release_keys": 1,
+    }

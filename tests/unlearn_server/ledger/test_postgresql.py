@@ -26,11 +26,11 @@ def url(postgres: Postgres) -> str:
 
 
 class Server:
-    """What a server has of a database that is its own."""
+    """What a server has of a database."""
 
     def __init__(self, url: str) -> None:
         self.losses = 0
-        self.database = Database.open(url, alone=self._lose)
+        self.database = Database.open(url, server=self._lose)
 
     def _lose(self) -> None:
         self.losses += 1
@@ -114,34 +114,48 @@ def test_a_connection_that_was_cut_is_replaced(
         assert models.bump(conn, model.key) == model.version + 1
 
 
-def test_one_server_at_a_time_has_the_database(url: str) -> None:
-    first = Server(url)
-    with pytest.raises(StartupError, match="in use by another server; stop that one"):
-        Server(url)
+def test_servers_are_together_and_a_command_is_alone(url: str) -> None:
+    servers = [Server(url), Server(url)]
+    with pytest.raises(StartupError, match="in use by a server; stop that one"):
+        Database.open(url, alone=True)
     reader = Database.open(url)  # what only looks may do so meanwhile
     reader.close()
-    with first.database.write() as conn:
-        assert models.page(conn, 0, 1) == []
-    first.database.close()
-    second = Server(url)
-    second.database.close()
-    assert (first.losses, second.losses) == (0, 0)
+    for server in servers:
+        with server.database.write() as conn:
+            assert models.page(conn, 0, 1) == []
+        server.database.close()
+    command = Database.open(url, alone=True)
+    with pytest.raises(StartupError, match="in use by a command that works on it alone"):
+        Server(url)
+    command.close()
+    Server(url).database.close()
+    assert [server.losses for server in servers] == [0, 0]
+
+
+def test_a_newer_server_does_not_migrate_under_an_older_one(url: str) -> None:
+    older = Server(url)
+    with older.database.write() as conn:
+        conn.exec_driver_sql("UPDATE alembic_version SET version_num = '0006'")
+    for kind in ({"server": lambda: None}, {"alone": True}):
+        with pytest.raises(StartupError, match="servers of an older version use it; stop them"):
+            Database.open(url, **kind)  # type: ignore[arg-type]
+    older.database.close()
 
 
 CRASH = """
 import os, sys
 from unlearn_server.ledger.database import Database
-database = Database.open(sys.argv[1], alone=lambda: None)
+database = Database.open(sys.argv[1], alone=True)
 os._exit(9)
 """
 
 
-def test_a_server_that_crashed_is_in_nobodys_way(url: str) -> None:
+def test_who_crashed_is_in_nobodys_way(url: str) -> None:
     assert subprocess.run([sys.executable, "-c", CRASH, url], check=False).returncode == 9
     give_up = 200
     while True:
         try:
-            Server(url).database.close()
+            Database.open(url, alone=True).close()
             return
         except StartupError:  # until PostgreSQL has seen that it is gone
             assert (give_up := give_up - 1)
@@ -153,46 +167,42 @@ def test_a_server_that_lost_the_database_writes_no_more(
 ) -> None:
     old = Server(url)
     end_tenure(postgres, url)
-    new = Server(url)
+    new = Database.open(url, alone=True)
     with (
         pytest.raises(ConnectionError, match="not this server's any more"),
         old.database.write() as conn,
     ):
         models.bump(conn, model.key)
-    assert old.losses > 0
-    with new.database.write() as conn:
+    with new.write() as conn:
         assert models.bump(conn, model.key) == model.version + 1
-    assert new.losses == 0
-    for server in (old, new):
-        server.database.close()
+    for database in (old.database, new):
+        database.close()
 
 
-def test_the_next_server_sees_what_the_last_one_still_committed(
+def test_a_command_sees_what_a_server_still_committed(
     postgres: Postgres, url: str, model: Model
 ) -> None:
-    """A transaction that began while the database was the old server's holds the new one up."""
+    """A transaction that began while the server was at the database holds the command up."""
     old, new = Server(url), []
     waits = "SELECT count(*) FROM pg_locks JOIN pg_database ON oid = database WHERE "
     waits += f"datname = '{name_of(url)}' AND locktype = 'advisory' AND NOT granted"
     with old.database.write() as conn:
         end_tenure(postgres, url)
-        starting = Thread(target=lambda: new.append(Server(url)))
+        starting = Thread(target=lambda: new.append(Database.open(url, alone=True)))
         starting.start()
         while postgres.ask(waits) != [(1,)]:
             assert starting.is_alive(), "it did not wait"
             sleep(0.01)
         models.bump(conn, model.key)
     starting.join()
-    [next_server] = new
-    with next_server.database.read() as conn:
+    [command] = new
+    with command.read() as conn:
         assert models.get(conn, "m").version == model.version + 1
-    for server in (old, next_server):
-        server.database.close()
+    for database in (old.database, command):
+        database.close()
 
 
-def test_a_commit_that_got_no_answer_ends_the_tenure(
-    postgres: Postgres, url: str, model: Model
-) -> None:
+def test_a_commit_that_got_no_answer_is_a_loss(postgres: Postgres, url: str, model: Model) -> None:
     """It may have been made or not; here it was not."""
     server = Server(url)
 
@@ -230,11 +240,9 @@ def test_a_statement_that_got_no_answer_is_no_loss(
     server.database.close()
 
 
-def test_a_server_notices_by_itself_that_it_lost_the_database(
-    postgres: Postgres, url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("unlearn_server.ledger.tenure._LOOK_SECONDS", 0.01)
+def test_a_server_notices_by_itself_that_it_lost_the_database(postgres: Postgres, url: str) -> None:
     server = Server(url)
+    server.database.campaign("here:1", lambda: None)
     end_tenure(postgres, url)
     while not server.losses:
         sleep(0.01)
@@ -281,5 +289,5 @@ def test_what_is_no_url_is_refused_and_not_repeated(tmp_path: Path, wrong: str) 
 )
 def test_a_database_that_cannot_be_had_is_told_without_the_password(wrong: str) -> None:
     with pytest.raises(StartupError, match="cannot be used; see that --database") as caught:
-        Database.open(wrong, alone=lambda: None)
+        Database.open(wrong, server=lambda: None)
     assert SECRET not in str(caught.value)

@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from unlearn_server.domain import Model, Release, ReleaseState
+from unlearn_server.domain import Model, Release, ReleaseState, Sealed
 from unlearn_server.errors import Reason, ServiceError
 from unlearn_server.ledger import models, releases
 from unlearn_server.ledger.database import Database
 from unlearn_server.ledger.schema import metadata
 from unlearning.rounding import SolveReport
 
+MASTER = b"master".ljust(16, b"-")
 ON_SQLITE = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 START = datetime(2026, 3, 1, tzinfo=UTC)
 Serve = Callable[..., Release]
@@ -27,8 +28,7 @@ def serve(database: Database) -> Serve:
                 model.key,
                 sample_count=hour,
                 solve=SolveReport("exact", 0.1, inf, True),
-                weights=b"weights of %d" % hour,
-                salt=b"salt of %d" % hour,
+                sealed=Sealed(b"weights of %d" % hour, b"key of %d" % hour, MASTER),
                 weights_commitment=b"wc of %d" % hour,
                 state_commitment=b"sc of %d" % hour,
                 create_time=START + timedelta(hours=hour),
@@ -49,8 +49,7 @@ def test_a_release_comes_back_as_it_was(database: Database, model: Model, serve:
         solve=SolveReport("exact", 0.1, inf, True),
         create_time=START + timedelta(hours=1),
         destroy_time=None,
-        weights=b"weights of 1",
-        salt=b"salt of 1",
+        sealed=Sealed(b"weights of 1", b"key of 1", MASTER),
         weights_commitment=b"wc of 1",
         state_commitment=b"sc of 1",
     )
@@ -70,8 +69,8 @@ def test_the_next_release_destroys_the_one_before(
         assert releases.serving(conn, model.key) == second
     assert (first.state, first.destroy_time) == (ReleaseState.DESTROYED, second.create_time)
     assert first.sample_count == 1
-    secrets = (first.weights, first.salt, first.weights_commitment, first.state_commitment)
-    assert secrets == (None, None, None, None)
+    secrets = (first.sealed, first.weights_commitment, first.state_commitment)
+    assert secrets == (None, None, None)
 
 
 @ON_SQLITE
@@ -83,7 +82,7 @@ def test_no_byte_of_a_destroyed_release_stays_on_disk(
     assert database.checkpoint()
     disk = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert b"weights of 2" in disk
-    assert not any(b"%s of 1" % name in disk for name in (b"weights", b"salt", b"wc", b"sc"))
+    assert not any(b"%s of 1" % name in disk for name in (b"weights", b"key", b"wc", b"sc"))
 
 
 def test_models_number_and_serve_their_releases_apart(

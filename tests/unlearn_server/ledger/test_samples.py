@@ -39,7 +39,7 @@ def payloads(
 ) -> list[bytes]:
     with database.read() as conn:
         [found] = samples.matching(conn, model.key, [selection])
-    return sorted(sample.payload for sample in found if sample.retention is retention)
+    return sorted(sample.sealed.payload for sample in found if sample.retention is retention)
 
 
 def held(conn: Connection, model: Model) -> list[StoredSample]:
@@ -74,8 +74,8 @@ def test_each_sample_is_stored_with_its_own_key(
     for number, row in enumerate(stored):
         assert row.sample_hash == sample(str(number)).sample_hash
         assert row.subject_hash == sample(str(number)).subject_hash
-        assert row.payload == f"payload of {number}".encode()
-        assert row.wrapped_key == f"key of {number}".encode()
+        assert row.sealed.payload == f"payload of {number}".encode()
+        assert row.sealed.wrapped_key == f"key of {number}".encode()
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_each_of_several_selections_gets_its_own_samples(
     ]
     with database.read() as conn:
         found = samples.matching(conn, model.key, selections)
-        stored = {row.payload[-1:]: row for row in held(conn, model)}
+        stored = {row.sealed.payload[-1:]: row for row in held(conn, model)}
     expected = [b"abc", b"ad", b"", b"", b"ab", b"", b""]
     for rows, names in zip(found, expected, strict=True):
         assert sorted(rows, key=lambda row: row.key) == [stored[bytes([name])] for name in names]
@@ -219,7 +219,7 @@ def test_a_stream_gives_every_sample_once_in_blocks(
     with database.read() as conn:
         blocks = list(samples.stream(conn, model.key, block))
     assert max(len(rows) for rows in blocks) <= block
-    assert [row.payload for rows in blocks for row in rows] == [
+    assert [row.sealed.payload for rows in blocks for row in rows] == [
         f"payload of {number}".encode() for number in range(7)
     ]
 
@@ -309,9 +309,7 @@ STEPS = st.lists(
 )
 
 
-@settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_counts_are_true_after_any_steps(
     database: Database, model: Model, sample: Make, steps: list[tuple[str, object]]

@@ -137,7 +137,7 @@ def requests(draw):
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(requests(), max_size=12), st.integers(-50, 50), st.integers(1, 50))
 def test_what_was_open_and_what_came_is_what_was_closed_and_what_is_open(
     tmp_path_factory, rows, start, length
