@@ -46,13 +46,11 @@ class Moment:
 
     Attributes:
         everything: statistics of all rows, the caller's own.
-        core: those of the CORE rows.
         listed: the samples in order of key.
     """
 
     model: Model
     everything: Statistics
-    core: Statistics
     listed: Sequence[Listed]
     conn: Connection
     _keys: KeyRing
@@ -124,9 +122,9 @@ class Moments:
                 raise ServiceError(Reason.NO_SAMPLES, message, field="model")
             state = workspace.state(conn, model, self._keys)
             assert isinstance(state, MixedPrivacyModel)  # noqa: S101 # since it is no TANGENT
-            everything, core = state.everything.copy(), state.core.copy()
+            everything = state.everything.copy()
         listed = samples.listed(conn, model.key)
-        return Moment(model, everything, core, listed, conn, self._keys, self._check_going_on)
+        return Moment(model, everything, listed, conn, self._keys, self._check_going_on)
 
     def _check_going_on(self) -> None:
         if self._draining.is_set():
