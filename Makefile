@@ -1,6 +1,6 @@
 PY := .venv/bin/python
 
-.PHONY: install demo test lint bench bench-imagenet bench-accuracy bench-forgetting bench-tangent bench-load bench-cores faults protos
+.PHONY: install demo test lint bench bench-imagenet bench-accuracy bench-forgetting bench-tangent bench-derivative bench-load bench-cores faults protos
 
 install: .venv/.installed
 
@@ -40,6 +40,9 @@ bench-forgetting: .venv/.bench
 
 bench-tangent: .venv/.bench
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PY) -m tests.benchmarks.tangent
+
+bench-derivative: .venv/.bench
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PY) -m tests.benchmarks.derivative
 
 bench-load: .venv/.foreign
 	$(PY) -m tests.benchmarks.sustained

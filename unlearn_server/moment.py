@@ -46,13 +46,11 @@ class Moment:
 
     Attributes:
         everything: statistics of all rows, the caller's own.
-        core: those of the CORE rows.
         listed: the samples in order of key.
     """
 
     model: Model
     everything: Statistics
-    core: Statistics
     listed: Sequence[Listed]
     conn: Connection
     _keys: KeyRing
@@ -106,6 +104,7 @@ class Moments:
             message = "held-out errors of a model are being computed already; try again later"
             raise ServiceError(Reason.OVERLOADED, message, retry_after_seconds=1.0)
         try:
+            self._check_features(model_id)
             with self._database.read() as conn:
                 moment = self._moment(conn, model_id)
                 yield moment
@@ -113,20 +112,28 @@ class Moments:
         finally:
             self._turn.release()
 
+    def _check_features(self, model_id: str) -> None:
+        with self._database.read() as conn:
+            is_tangent = models.get(conn, model_id).objective.is_tangent
+        if is_tangent:  # whose solve may hold its workspace for minutes
+            message = (
+                "model: is TANGENT, whose held-out errors have no closed form; "
+                "use a model of FEATURES"
+            )
+            raise ServiceError(Reason.METHOD_NOT_IMPLEMENTED, message, field="model")
+
     def _moment(self, conn: Connection, model_id: str) -> Moment:
         workspace = self._workspaces.get(model_id)
         with workspace.lock:  # what is read from here on is what the state is of
             model = models.get(conn, model_id)
-            if model.objective.is_tangent:
-                raise _tangent()
             if not model.sample_count:
                 message = "model: holds no sample to measure an error on; add some"
                 raise ServiceError(Reason.NO_SAMPLES, message, field="model")
             state = workspace.state(conn, model, self._keys)
             assert isinstance(state, MixedPrivacyModel)  # noqa: S101 # since it is no TANGENT
-            everything, core = state.everything.copy(), state.core.copy()
+            everything = state.everything.copy()
         listed = samples.listed(conn, model.key)
-        return Moment(model, everything, core, listed, conn, self._keys, self._check_going_on)
+        return Moment(model, everything, listed, conn, self._keys, self._check_going_on)
 
     def _check_going_on(self) -> None:
         if self._draining.is_set():
@@ -180,10 +187,3 @@ def _chunks(groups: Groups) -> Iterator[tuple[int, Groups]]:
         if count >= rows.ROWS_AT_ONCE or i == len(groups) - 1:
             yield first, groups[first : i + 1]
             first, count = i + 1, 0
-
-
-def _tangent() -> ServiceError:
-    message = (
-        "model: is TANGENT, whose held-out errors have no closed form; use a model of FEATURES"
-    )
-    return ServiceError(Reason.METHOD_NOT_IMPLEMENTED, message, field="model")

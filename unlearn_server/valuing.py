@@ -78,9 +78,16 @@ class Valuer:
         values.sort(key=lambda value: value.derivative, reverse=True)
         return values[: limit or None]
 
-    def estimate(self, model_id: str, objective: Objective) -> HeldOutError:
-        """The error and the accuracy; raises as ``differentiate`` does."""
+    def estimate(self, model_id: str, objective: Objective, ridge: float = 0.0) -> HeldOutError:
+        """The error and the accuracy, under another ridge where one is given, in real units.
+
+        Raises:
+            ServiceError: as ``differentiate`` does.
+            InvalidInputError: for a ridge that no model can have.
+        """
         with self._moments.open(model_id) as moment:
+            if ridge:
+                moment.everything.ridge = moment.model.objective.lattice_ridge(ridge)
             fit = WeightedFit.of_statistics(moment.everything)
             if objective is not Objective.CORE_VALIDATION:
                 return leave_out_error(fit, moment.blocks(_groups(moment, objective)))

@@ -6,12 +6,13 @@ out (``leave_one_out`` has the symbols), S(j) the group of row j:
     dl/da_j = sum_{S != S(j)} <G_jS p_S, e_j + G_jS D r_S>
             = u_j' (sum_S U_S p_S) e_j + u_j' (sum_S U_S p_S r_S' D U_S') u_j - <(G p)_j, r_j>
 
-in which no n x n matrix is left: O(n d^2) work, O(d^2) memory besides a block of rows and its
-groups (Golatkar et al., DIVA: Dataset Derivative of a Learning Task, ICLR 2022, section 3,
-whose printed form is 0/0 at a_j = 0). A row's own group does not depend on its weight. For a
-refitted group the sum's term is <psi_j' pull, t_j - fit.W' psi_j>, which loses nothing.
+(Golatkar et al., DIVA: Dataset Derivative of a Learning Task, ICLR 2022, section 3, whose printed
+form is 0/0 at a_j = 0), so that no n x n matrix is left: O(n d^2) work, O(d^2) memory besides a
+block of rows and its groups. A row's own group does not depend on its weight. For a group that
+was refitted the sum's term is <psi_j' pull, t_j - W' psi_j>, which loses nothing; each such
+group takes O(d^3) work and O(d C) memory.
 
-Of l_val = sum_v ||e_v||^2 over the rows that count, all of them in the fit:
+Of l_val = sum_v ||e_v||^2 over the rows that count, in the fit or, with weight 0, not:
 
     dl_val/da_j = psi_j' A^-1 (sum_v psi_v q_v') e_j,   q_v = -2 e_v
 """
@@ -98,6 +99,7 @@ def _spread(left: LeftOut, rows: Rows) -> _Floats:
 def _of_refits(refits: Iterable[Refit], rows: Rows) -> _Floats:
     total, psi = np.zeros(len(rows)), rows.in_float64
     for refit in refits:
-        terms = (blas.product(psi, refit.pull) * refit.fit.residuals(rows)).sum(axis=1)
+        residuals = rows.t - blas.product(psi, refit.W)
+        terms = (blas.product(psi, refit.pull) * residuals).sum(axis=1)
         total += np.where(rows.groups == refit.group, 0.0, terms)
     return total

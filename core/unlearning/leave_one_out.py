@@ -41,12 +41,12 @@ class Refit(NamedTuple):
 
     Attributes:
         group: which.
-        fit: of all others.
-        pull: fit.A^-1 psi_S' q_S, shape (d, C).
+        W: of the fit of all others, shape (d, C).
+        pull: its A^-1 psi_S' q_S, shape (d, C).
     """
 
     group: int
-    fit: WeightedFit
+    W: _Floats
     pull: _Floats
 
 
@@ -153,7 +153,7 @@ def _leave_out_by_refitting(fit: WeightedFit, left: LeftOut, rows: Rows, members
     r = others.residuals(group)
     moments = blas.product(group.in_float64.T, _q(rows, members, r))
     left.residuals[members] = r
-    left.refits.append(Refit(int(group.groups[0]), others, others.solve(moments)))
+    left.refits.append(Refit(int(group.groups[0]), others.W, others.solve(moments)))
 
 
 def _q(rows: Rows, members: _Members, r: _Floats) -> _Floats:

@@ -99,19 +99,22 @@ class Objective:
         _check_range("user_weights.feature_bound", feature_bound, 1.0, LARGEST_BOUND)
         _check_range("user_weights.label_scale", label_scale, *LABEL_SCALES)
         step = feature_lattice(feature_bound).step
-        _check_range("user_weights.ridge", ridge, step**2, 2.0**51 * step**2)
         return cls(
             core_digest=core_digest,
             feature_map=feature_map,
             width=width,
             feature_bound=feature_bound,
-            ridge=2 * int(ridge / step**2) + 1,
+            ridge=_lattice_ridge(ridge, step, "user_weights.ridge"),
             label_scale=int(TARGETS.round(label_scale)),
             classes=classes,
             tangent_scope=tangent_scope,
             noise_scale=noise_scale,
             noise=noise if noise_scale else Noise.ISOTROPIC,
         )
+
+    def lattice_ridge(self, ridge: float) -> int:
+        """What L would be for a ridge in real units; raises InvalidInputError beyond its range."""
+        return _lattice_ridge(ridge, self.features.step, "ridge")
 
     @property
     def is_tangent(self) -> bool:
@@ -172,6 +175,11 @@ class Objective:
         """Inverse of ``to_json``."""
         noise = Noise(values.get("noise", Noise.ISOTROPIC))
         return cls(**{**values, "classes": tuple(values["classes"]), "noise": noise})
+
+
+def _lattice_ridge(ridge: float, step: float, field: str) -> int:
+    _check_range(field, ridge, step**2, 2.0**51 * step**2)
+    return 2 * int(ridge / step**2) + 1
 
 
 def _check_range(field: str, value: float, low: float, high: float) -> None:

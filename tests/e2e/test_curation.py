@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
@@ -101,6 +102,49 @@ def test_preview_says_what_would_become_scarce(run: Run, server: Server, model_i
     assert shown["errorAfter"] == asked.error_after
     assert run("preview", model_id).exit_code == 2
     assert run("preview", model_id, "--all", "--sample", "u1").exit_code == 2
+
+
+def test_a_model_is_created_with_the_ridge_of_the_least_error_on_core_samples(
+    run: Run, server: Server, fresh_id: Callable[[], str], tmp_path: Path
+) -> None:
+    model_id, manifest = fresh_id(), tmp_path / "core.csv"
+    rng = np.random.default_rng(0)
+    n = 30
+    X, labels = rng.normal(size=(n, 9)), rng.integers(0, 2, n)
+    X = (X + 2 * labels[:, None]) / 10
+    head = ",".join(["sample_id", "label", "retention", *(f"f{i}" for i in range(9))])
+    lines = [f"{i},{labels[i]},core,{','.join(map(str, X[i]))}" for i in range(n)]
+    manifest.write_text("\n".join([head, *lines]))
+    before = {model.name for model in server.client.list_models()}
+    words = ["models", "create", model_id, "--core", "features:9", "--class", "0", "--class", "1"]
+    done = run(*words, "--tune-on", manifest)
+    assert done.exit_code == 0, done.output
+
+    psi, t = np.hstack([X, np.ones((n, 1))]), 15 * np.eye(2)[labels]
+    errors = {lam: left_out_error(psi, t, lam) for lam in (1.0, 10.0, 100.0, 1000.0)}
+    least = min(errors, key=errors.__getitem__)
+    assert least != 10.0  # the core's own
+    created = server.client.get_model(model_id)
+    assert created.user_weights.ridge == pytest.approx(least, rel=1e-6)
+    assert created.sample_count == 0
+    assert {model.name for model in server.client.list_models()} == before | {created.name}
+
+    manifest.write_text(manifest.read_text().replace(",core,", ",user,"))
+    assert run(*words, "--tune-on", manifest).exit_code == 2
+    assert run(*words, "--try-map", "identity").exit_code == 2
+    tangent = '{"parametrization": "TANGENT"}'
+    assert run(*words, "--tune-on", manifest, "--user-weights", tangent).exit_code == 2
+
+
+def left_out_error(psi: np.ndarray, t: np.ndarray, lam: float) -> float:
+    """By refitting for each row."""
+    total = 0.0
+    for i in range(len(psi)):
+        rest = np.arange(len(psi)) != i
+        A = psi[rest].T @ psi[rest] + lam * np.eye(psi.shape[1])
+        W = np.linalg.solve(A, psi[rest].T @ t[rest])
+        total += float(np.square(t[i] - psi[i] @ W).sum())
+    return total / len(psi)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """What samples are worth and what erasures would do, against refits of a model's rows."""
 
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -22,6 +23,7 @@ from unlearn.v1.valuation_pb2 import (
     EstimateErrorResponse,
 )
 from unlearn_client import Selection
+from unlearn_server import rows
 from unlearning.dataset_derivative import leave_out_derivatives
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -100,6 +102,22 @@ def test_the_error_is_that_of_refits(
     assert told.samples == on.sum()
 
 
+def test_the_error_under_another_ridge_is_that_of_a_model_with_it(
+    server: Server, filled: Filled, samples: list[Sample], refusal: Refuse
+) -> None:
+    model_id = filled(samples)
+    refits = Refits(server, model_id, samples)
+    refits.ridge = 250.0
+    r = refits.residuals(OBJECTIVE_LEAVE_ONE_OUT)
+    told = server.client.estimate_error(model_id, ridge=250.0)
+    assert told.error == pytest.approx(np.square(r).sum(axis=1).mean(), rel=1e-6)
+    assert estimate(server, model_id).error != told.error
+    for ridge in (-1.0, 1e300, float("nan")):
+        request = EstimateErrorRequest(model=f"models/{model_id}", ridge=ridge)
+        refused = refusal(server.valuation.EstimateError, request)
+        assert (refused.reason, refused.field) == ("INVALID_FIELD", "ridge")
+
+
 @pytest.mark.parametrize("objective", valuation_pb2.Objective.values())
 def test_derivatives_are_those_of_refits_most_harmful_first(
     server: Server,
@@ -108,7 +126,14 @@ def test_derivatives_are_those_of_refits_most_harmful_first(
     objective: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("unlearn_server.rows.ROWS_AT_ONCE", 5)  # blocks end between groups
+    opened = []
+
+    def unseal(stored: Sequence[Any], *keys: Any) -> Any:
+        opened.append(len(stored))
+        return rows.unseal(stored, *keys)
+
+    small = SimpleNamespace(ROWS_AT_ONCE=5, unseal=unseal)  # blocks end between groups
+    monkeypatch.setattr("unlearn_server.moment.rows", small)
     model_id = filled(samples)
     refits = Refits(server, model_id, samples)
     ids = [sample.sample_id for sample in samples]
@@ -117,6 +142,8 @@ def test_derivatives_are_those_of_refits_most_harmful_first(
     left_out = OBJECTIVE_LEAVE_ONE_OUT if kind == OBJECTIVE_CORE_VALIDATION else kind
     errors = np.square(refits.residuals(left_out)).sum(axis=1)
     told = derivatives(server, model_id, objective=objective)
+
+    assert max(opened) <= 5 + 2
 
     values = {each.id: each.derivative for each in told}
     assert values == {own: pytest.approx(value, rel=1e-8) for own, value in expected.items()}
@@ -209,6 +236,7 @@ def test_a_preview_tells_what_becomes_scarce_and_whose_erasure_would_make_more_s
     told = preview(server, model_id, Selection.subjects(["eve"]), minimum_class_samples=2)
     [scarce] = told.scarce_classes
     assert (scarce.label, scarce.samples_before, scarce.samples_after) == (CLASSES[2], 2, 0)
+    assert not told.critical_subjects  # left are 6 of class 0 and 3 of class 1
 
 
 def critical(server: Server, model_id: str, name: str) -> set[str]:

@@ -40,7 +40,7 @@ class ValuationService(valuation_pb2_grpc.ValuationServiceServicer):
         """Answers a model's error."""
         del context
         model_id = fields.model_id(request.model, "model")
-        found = self._valuer.estimate(model_id, _objective(request.objective))
+        found = self._valuer.estimate(model_id, _objective(request.objective), request.ridge)
         return valuation_pb2.EstimateErrorResponse(
             error=found.error, accuracy=found.accuracy, samples=found.samples
         )

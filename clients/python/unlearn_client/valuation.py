@@ -45,8 +45,18 @@ class ValuationCalls(Connection):
             yield from self._valuation.DifferentiateDataset(request, timeout=self._timeout)
 
     def estimate_error(
-        self, model: str, objective: Objective.ValueType = Objective.OBJECTIVE_UNSPECIFIED
+        self,
+        model: str,
+        objective: Objective.ValueType = Objective.OBJECTIVE_UNSPECIFIED,
+        *,
+        ridge: float = 0.0,
     ) -> EstimateErrorResponse:
-        """The model's error and accuracy on samples that are left out of it."""
-        request = EstimateErrorRequest(model=model_name(model), objective=objective)
+        """The model's error and accuracy on samples that are left out of it.
+
+        Args:
+            model: the model.
+            objective: which error; unspecified: leave one sample out.
+            ridge: what it would be under another one; 0: the model's own.
+        """
+        request = EstimateErrorRequest(model=model_name(model), objective=objective, ridge=ridge)
         return self._call(self._valuation.EstimateError, request)

@@ -114,17 +114,21 @@ class EstimateErrorRequest(_message.Message):
 
     MODEL_FIELD_NUMBER: _builtins.int
     OBJECTIVE_FIELD_NUMBER: _builtins.int
+    RIDGE_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     objective: Global___Objective.ValueType
+    ridge: _builtins.float
+    """under another ridge than the model's; 0: its own"""
     def __init__(
         self,
         *,
         model: _builtins.str = ...,
         objective: Global___Objective.ValueType = ...,
+        ridge: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "objective", b"objective"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "objective", b"objective", "ridge", b"ridge"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

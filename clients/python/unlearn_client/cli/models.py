@@ -1,14 +1,18 @@
 """``unlearn models``: create, look at and delete models."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import click
 from google.protobuf.json_format import Parse, ParseError
 
-from unlearn.v1.model_pb2 import UserWeights
+from unlearn.v1.model_pb2 import Sample, UserWeights
 from unlearn_client.cli.app import App, pass_app
 from unlearn_client.cli.reports import model_listing, model_report
 from unlearn_client.cli.teaching import Group
+from unlearn_client.cli.tuning import attempts
+from unlearn_client.samples import read_samples
 
 
 @click.group(cls=Group, example="unlearn models list")
@@ -27,7 +31,9 @@ def _user_weights(ctx: click.Context, option: click.Parameter, text: str | None)
     example="""\
 unlearn models create pets --core efficientnet-lite0 --class cat --class dog
 unlearn models create pets --core efficientnet-lite0 --class cat --class dog \\
-  --user-weights '{"featureMap": "large"}' --minimum-cohort 10"""
+  --user-weights '{"featureMap": "large"}' --minimum-cohort 10
+unlearn models create pets --core efficientnet-lite0 --class cat --class dog \\
+  --tune-on public-photos/ --try-map small --try-map large"""
 )
 @click.argument("model")
 @click.option("--core", required=True, help="The pretrained network it stands on.")
@@ -43,6 +49,13 @@ unlearn models create pets --core efficientnet-lite0 --class cat --class dog \\
     default=0,
     help="Erasures wait until this many subjects go together; default: never.",
 )
+@click.option(
+    "--tune-on",
+    type=click.Path(exists=True, path_type=Path),
+    help="Samples that never need erasing, as for `samples add`: choose the feature map and the "
+    "ridge by the error on each of them when it is left out. They are not kept.",
+)
+@click.option("--try-map", "feature_maps", multiple=True, help="A map to try; default: one.")
 @pass_app
 def create(
     app: App,
@@ -51,12 +64,46 @@ def create(
     classes: tuple[str, ...],
     user_weights: UserWeights | None,
     minimum_cohort: int,
+    tune_on: Path | None,
+    feature_maps: tuple[str, ...],
 ) -> None:
     """Create an empty model MODEL on a core. It answers with the core alone at first."""
+    if feature_maps and not tune_on:
+        raise click.UsageError("--try-map needs --tune-on, the samples to try it on")
+    if tune_on:
+        user_weights = _tuned(
+            app, core, classes, user_weights or UserWeights(), tune_on, feature_maps
+        )
     created = app.client().create_model(
         model, core, classes, user_weights=user_weights, minimum_cohort=minimum_cohort
     )
     app.show(created, model_report(created))
+
+
+def _tuned(
+    app: App,
+    core: str,
+    classes: tuple[str, ...],
+    user_weights: UserWeights,
+    path: Path,
+    feature_maps: tuple[str, ...],
+) -> UserWeights:
+    """The same settings with the feature map and the ridge of the least error."""
+    if user_weights.parametrization == UserWeights.TANGENT:
+        raise click.UsageError("--tune-on is for FEATURES: TANGENT has no error in closed form")
+
+    def samples() -> Iterator[Sample]:
+        return read_samples(path, classes, subject_from=None, retention=Sample.CORE)
+
+    if any(sample.retention != Sample.CORE for sample in samples()):
+        raise click.UsageError("--tune-on: a manifest's row is not retained as core; leave it out")
+    maps = feature_maps or (user_weights.feature_map,)
+    with app.progress("Tuning"):
+        tried = list(attempts(app.client(), core, classes, user_weights, maps, samples))
+    best = min(tried, key=lambda each: each.error)
+    click.echo(f"Chosen: {best.feature_map}, ridge {best.ridge:g}", err=True)
+    user_weights.feature_map, user_weights.ridge = best.feature_map, best.ridge
+    return user_weights
 
 
 @models.command(example="unlearn models get pets")

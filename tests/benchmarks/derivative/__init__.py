@@ -1,0 +1,1 @@
+"""What samples are worth: measured beside peers, and against what is known of them."""
