@@ -35,7 +35,7 @@ from tests.benchmarks.words import duration, table
 from unlearn_client import Client
 from unlearning.cores import Library, folder, load
 
-IMAGES, SENTENCES, LONGEST = 128, 128, 256
+IMAGES, SENTENCES, LONGEST = 128, 512, 256
 BATCHES = (8, 32)
 """Of the bare network; the faster one counts."""
 
