@@ -168,5 +168,5 @@ def _decrypt(cipher: AESGCM, sealed: bytes, identity: bytes) -> bytes:
     try:
         return cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], identity)
     except (InvalidTag, ValueError) as error:
-        message = "what was sealed does not open: it was altered, or its key was"
+        message = "what was sealed does not open: it was altered, or its key was; restore a backup"
         raise DecryptionError(message) from error

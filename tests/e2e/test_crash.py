@@ -209,7 +209,7 @@ def test_a_database_of_a_newer_version_is_refused(start, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "lost", [["master.key"], ["id-hashing.key"], ["master.key", "id-hashing.key"]]
+    "lost", [["master.key"], ["id-hashing.key"], ["id-hashing.key", "master.key"]]
 )
 def test_no_key_is_made_anew_beside_old_data(open_server, tmp_path, lost):
     """With new keys, requests to erase would match nothing and be called done."""
@@ -235,9 +235,11 @@ def test_what_the_server_writes_is_for_its_owner_only(start, tmp_path, samples):
         server.client.create_model("m", "features:4", CLASSES)
         server.client.add_samples("m", samples)
         private = [p for p in (tmp_path / "data").iterdir() if p.name != "log"]  # is for strangers
+        private += (tmp_path / "data/journal").iterdir()
         modes = {p.name: p.stat().st_mode & 0o777 for p in private}
     secrets = {"master.key", "id-hashing.key", "signing.key"}
-    assert {"unlearn.db", "unlearn.db-wal", *secrets} <= modes.keys()
+    assert {"unlearn.db", "unlearn.db-wal", "erasures", *secrets} <= modes.keys()
+    assert modes.pop("journal") == 0o700
     assert set(modes.values()) == {0o600}
     assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
 
