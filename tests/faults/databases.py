@@ -28,7 +28,7 @@ def connections_lost(postgres: Postgres, rng: Random) -> Fault:
         for pid in rng.sample(pids, rng.randint(1, len(pids))):
             postgres.ask(f"SELECT pg_terminate_backend({pid})")
 
-    return _struck("connections to the database lost", strike)
+    return _struck("connections to the database lost", postgres, strike)
 
 
 def backend_killed(postgres: Postgres, rng: Random) -> Fault:
@@ -37,7 +37,7 @@ def backend_killed(postgres: Postgres, rng: Random) -> Fault:
     def strike() -> None:
         os.kill(rng.choice(_connections(postgres)), SIGKILL)
 
-    return _struck("a process of the database killed", strike)
+    return _struck("a process of the database killed", postgres, strike)
 
 
 def restarted(postgres: Postgres) -> Fault:
@@ -47,7 +47,7 @@ def restarted(postgres: Postgres) -> Fault:
         postgres.stop()
         postgres.start()
 
-    return _struck("the database restarted", strike)
+    return _struck("the database restarted", postgres, strike)
 
 
 def database_on_a_bad_disk(postgres: Postgres, disk: BadDisk, folder: str) -> Fault:
@@ -76,13 +76,14 @@ def _connections(postgres: Postgres) -> list[int]:
     return [int(pid) for (pid,) in postgres.ask(_PIDS)]
 
 
-def _struck(kind: str, strike: Callable[[], None]) -> Fault:
+def _struck(kind: str, postgres: Postgres, strike: Callable[[], None]) -> Fault:
     def happen(servers: Servers, told: Told) -> None:
         servers.start()
         servers.wait_until_it_serves()
         after_answers(told, _ANSWERS)
         strike()
         _over(servers, told)
+        postgres.wait()  # a server does not start while PostgreSQL recovers
 
     return Fault(kind, happen)
 
