@@ -71,12 +71,10 @@ class RequestInterceptor(grpc.ServerInterceptor):
             # Labelled alike, or a caller could make metrics without end.
             handler, method = grpc.stream_stream_rpc_method_handler(_unknown), _UNKNOWN_METHOD
         request_id = _request_id(handler_call_details)
-        behavior, build = _parts(handler)
         # A busy server is not a sick one: who asks for its health waits for the answer.
-        is_refused = self._workers.is_full and not method.startswith(_HEALTH)
-        if is_refused:
-            behavior = self._refuse
-
+        if self._workers.is_full and not method.startswith(_HEALTH):
+            return self._refusal(method, request_id)
+        behavior, build = _parts(handler)
         check = _check_each if handler.request_streaming else _check_size
 
         def unary(request: Any, context: grpc.ServicerContext) -> object:
@@ -87,18 +85,23 @@ class RequestInterceptor(grpc.ServerInterceptor):
             with self._request(method, request_id, context):
                 yield from behavior(check(request), context)
 
-        answer = stream if handler.response_streaming else unary
-        if is_refused:
-            answer.experimental_thread_pool = self._workers.refusing  # type: ignore[attr-defined]
         wrapped: Handler = build(
-            answer,
+            stream if handler.response_streaming else unary,
             handler.request_deserializer,
             handler.response_serializer,
         )
         return wrapped
 
-    def _refuse(self, _request: object, _context: grpc.ServicerContext) -> Any:
-        raise self._workers.refusal()
+    def _refusal(self, method: str, request_id: str) -> Handler:
+        """Ends a request without waiting for what it sends, as handlers of streams may."""
+
+        def refuse(_requests: object, context: grpc.ServicerContext) -> None:
+            with self._request(method, request_id, context):
+                raise self._workers.refusal()
+
+        refuse.experimental_thread_pool = self._workers.refusing  # type: ignore[attr-defined]
+        handler: Handler = grpc.stream_unary_rpc_method_handler(refuse)
+        return handler
 
     @contextmanager
     def _request(

@@ -18,9 +18,9 @@ from unlearn_server.failpoints import ENVIRONMENT, Failpoint
 def test_who_is_refused_is_told_when_to_come_again_and_what_is_acknowledged_is_done(
     tmp_path: Path,
 ) -> None:
-    """The server is slow to accept: far more calls come in a second than may wait."""
+    """The server stands still over the first request: more calls come than may wait."""
     servers = Servers(tmp_path)
-    slow = {ENVIRONMENT: f"{Failpoint.ACCEPT_STORED}=sleep:0.2"}
+    slow = {ENVIRONMENT: f"{Failpoint.ACCEPT_STORED}=sleep:4@1"}
     with servers.up(slow), processes(PROCESSES) as pool:
         book = Book(servers.address, people=300)
         answers = Load(servers.address, book, pool).run(
