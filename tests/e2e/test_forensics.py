@@ -120,7 +120,8 @@ def weights_of(truth: Any, samples: list[Sample]) -> Pieces:
 
 def sealed_of(place: Place, data_dir: Path) -> dict[str, set[bytes]]:
     """What is stored of her, by kind; none of it in clear."""
-    hers = "SELECT key FROM samples WHERE subject_hash = (SELECT subject_hash FROM samples LIMIT 1)"
+    first = "SELECT subject_hash FROM samples WHERE key = (SELECT min(key) FROM samples)"
+    hers = f"SELECT key FROM samples WHERE subject_hash = ({first})"  # noqa: S608 # ours
     statements = {
         "payload": f"SELECT payload FROM samples WHERE key IN ({hers})",  # noqa: S608 # ours
         "wrapped key": f"SELECT wrapped_key FROM sample_keys WHERE sample_key IN ({hers})",  # noqa: S608 # ours
