@@ -13,7 +13,7 @@ demo: install
 	$(PY) clients/demo
 
 test: .venv/.foreign
-	$(PY) -m pytest
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 .venv/.foreign: .venv/.installed $(wildcard tests/foreign/*.json tests/foreign/*.go)
 	.venv/bin/pip install --quiet --constraint constraints.txt --editable '.[foreign]'
