@@ -182,7 +182,9 @@ def test_a_restored_server_is_the_lost_one_without_whoever_was_erased(
         process.kill()
     new = tmp_path / "new"
     result = lost.restored_to(new)
-    assert result.stdout == "restored to 2 certificates, 1 of them made after the backup\n"
+    assert result.stdout == (
+        "restored; certificates in the log: 2, of which made after the backup: 1\n"
+    )
     with open_server(new) as server:
         audit = server.client.audit_model("m", SALT)
         assert audit.consistent

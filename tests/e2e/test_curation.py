@@ -100,6 +100,7 @@ def test_preview_says_what_would_become_scarce(run: Run, server: Server, model_i
     assert all(size.label in people for size in asked.scarce_classes)
     (shown,) = documents(run("--json", *words))
     assert shown["errorAfter"] == asked.error_after
+    assert run("preview", model_id, "--subject", "person-1").exit_code == 0
     assert run("preview", model_id).exit_code == 2
     assert run("preview", model_id, "--all", "--sample", "u1").exit_code == 2
 

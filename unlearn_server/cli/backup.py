@@ -103,6 +103,6 @@ def restore(
         failpoints.arm(os.environ)
         history = restoring.restore(sources, data_dir, database, progress)
     click.echo(
-        f"restored to {history.tree.size} certificates, {len(history.leaves)} of them made after "
-        "the backup"
+        f"restored; certificates in the log: {history.tree.size}, of which made after the backup: "
+        f"{len(history.leaves)}"
     )

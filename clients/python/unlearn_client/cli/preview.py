@@ -20,7 +20,7 @@ unlearn preview pets --subject alice@example.org --minimum-class-samples 20""",
 @click.option("--all", "everything", is_flag=True, help="Without any user data.")
 @click.option(
     "--minimum-class-samples",
-    type=click.IntRange(min=1),
+    type=click.IntRange(min=0),
     default=0,
     help="Tell which classes would have fewer, and whose erasure would add to them.",
 )
