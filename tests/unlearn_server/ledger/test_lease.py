@@ -167,6 +167,23 @@ def test_what_the_holder_is_committing_comes_before_what_the_next_one_reads(
         assert models.get(conn, "m").version == model.version + 1
 
 
+def test_a_holder_that_goes_on_while_another_waits_to_take_its_place_keeps_it(
+    serve: Callable[[str], Server], monkeypatch: pytest.MonkeyPatch, postgres: Postgres
+) -> None:
+    holder, other = serve("a:1"), serve("b:1")
+    waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    with holder.database.write(holder.database.hold()):
+        with monkeypatch.context() as stopped:
+            silence(stopped, holder)
+            wait_for(lambda: postgres.ask(waits) == [(1,)])
+        wait_for(lambda: holder.database.fence)
+    wait_for(lambda: postgres.ask(waits) == [(0,)])
+    time.sleep(LEASE_SECONDS / 2)
+    assert (holder.database.fence, other.database.fence) == (1, None)
+    with holder.database.write(1):
+        pass
+
+
 def test_a_writer_that_is_stopped_loses_its_turn(
     serve: Callable[[str], Server], monkeypatch: pytest.MonkeyPatch, model: Model
 ) -> None:
