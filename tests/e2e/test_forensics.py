@@ -205,14 +205,15 @@ def test_what_postgresql_keeps_opens_with_the_old_master_key_alone(
         accepted = server.client.create_erasure(Selection.subjects([HERS]))
         assert server.client.wait_for_erasure(accepted.name).state == Erasure.SUCCEEDED
         old = KeyRing.open(data_dir, create=False)
-        kept = {"payload": sealed.payload, "wrapped key": sealed.wrapped_key}
-        assert cluster_files.find(kept).keys() == kept.keys()
+        # In parts: VACUUM may have been there, and pages of the log may begin in the middle.
+        kept = {"payload": {sealed.payload}, "wrapped key": {sealed.wrapped_key}}
+        assert stays(cluster_files, kept) == {*kept}
         assert b"s" in old.unseal(sealed, identity)  # whoever has the old key reads it
 
         secrets = {name: (data_dir / name).read_bytes() for name in SECRETS}
         database = ("--database", str(place.url))
         assert exit_code("keys", "rotate-master", "--data-dir", str(data_dir), *database) == 0
-        assert cluster_files.find(kept).keys() == kept.keys()  # as before, and for nothing
+        assert stays(cluster_files, kept) == {*kept}  # as before, and for nothing
         new = KeyRing.open(data_dir, create=False)
         with pytest.raises(DecryptionError):
             new.unseal(sealed, identity)
@@ -276,7 +277,8 @@ def test_the_search_finds_each_piece_in_a_database(
     """In PostgreSQL's, which keeps that, also what was deleted."""
     if place.url:
         with psycopg.connect(place.url, autocommit=True) as database:
-            database.execute("CREATE TABLE canary (clear bytea)")
+            # What VACUUM frees is in the log alone, whose pages may begin in the middle of a piece.
+            database.execute("CREATE TABLE canary (clear bytea) WITH (autovacuum_enabled = false)")
             for piece in planted.values():
                 database.execute("INSERT INTO canary VALUES (%b)", (piece,))
             database.execute("DELETE FROM canary")
