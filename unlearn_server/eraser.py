@@ -146,8 +146,8 @@ class Eraser:
     def _erase_in(self, model_id: str) -> None:
         workspace = self._workspaces.get(model_id)
         with workspace.lock:
-            fence = self._database.hold()
             try:
+                fence = self._database.hold()
                 while culprits := self._try(workspace, model_id, fence):
                     for erasure, error in culprits:
                         self._give_to_operator(erasure, error, fence)
