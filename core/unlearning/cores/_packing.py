@@ -1,10 +1,10 @@
-"""What every description that is made here says, whatever the network's format was."""
+"""Networks of other formats: the descriptions that are made of them, and cores of those."""
 
 from collections.abc import Callable
 from typing import Any
 
-from unlearning.cores._described import Described
-from unlearning.cores._network import Activations, Reader
+from unlearning.cores._described import Described, defaults, layers
+from unlearning.cores._network import Activations, NetworkCore, Reader
 from unlearning.cores._probing import PROVENANCE, described_layers, shapes
 from unlearning.cores.digest import Weights
 from unlearning.cores.package import Files, Package
@@ -64,3 +64,11 @@ def described(
         },
     }
     return Package.of(name, whole, weights, files)
+
+
+def loaded(package: Package, parts: Parts) -> NetworkCore:
+    """The core of such a package; raises CoreError if description or weights do not fit."""
+    said = Described(package.name, package.description)
+    reader, activations = parts(package.name, said, package.weights, package.files)
+    found = layers(said, shapes(package.name, activations, reader))
+    return NetworkCore(package, reader, found, defaults(said), activations)

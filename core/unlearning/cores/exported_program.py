@@ -13,11 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unlearning.cores._described import Described, defaults, layers
+from unlearning.cores._described import Described
 from unlearning.cores._image import ImageReader
-from unlearning.cores._network import Activations, NetworkCore, Reader
-from unlearning.cores._packing import IMAGES, described
-from unlearning.cores._probing import shapes
+from unlearning.cores._network import Activations, Reader
+from unlearning.cores._packing import IMAGES, described, loaded
 from unlearning.cores._program import Program
 from unlearning.cores._program_archive import read
 from unlearning.cores.core import Core
@@ -29,10 +28,7 @@ PROGRAM = "program.json"
 
 def load(package: Package) -> Core:
     """The core of a package; raises CoreError if its description or its weights do not fit."""
-    said = Described(package.name, package.description)
-    reader, activations = parts(package.name, said, package.weights, package.files)
-    found = layers(said, shapes(package.name, activations, reader))
-    return NetworkCore(package, reader, found, defaults(said), activations)
+    return loaded(package, parts)
 
 
 def parts(

@@ -21,12 +21,12 @@ from unlearning.cores._backbone import (
     TextBackbone,
     has_prefix,
 )
-from unlearning.cores._described import Described, defaults, layers
+from unlearning.cores._described import Described
 from unlearning.cores._huggingface_folder import HuggingFaceFolder
 from unlearning.cores._image import ImageReader
-from unlearning.cores._network import Activations, NetworkCore, Reader
-from unlearning.cores._packing import IMAGES, TEXTS, described
-from unlearning.cores._probing import shapes, tried
+from unlearning.cores._network import Activations, Reader
+from unlearning.cores._packing import IMAGES, TEXTS, described, loaded
+from unlearning.cores._probing import tried
 from unlearning.cores._text import TextReader
 from unlearning.cores._transformers import build
 from unlearning.cores.core import Core
@@ -41,10 +41,7 @@ BATCH = 8
 
 def load(package: Package) -> Core:
     """The core of a package; raises CoreError if its description or its weights do not fit."""
-    said = Described(package.name, package.description)
-    reader, activations = parts(package.name, said, package.weights, package.files)
-    found = layers(said, shapes(package.name, activations, reader))
-    return NetworkCore(package, reader, found, defaults(said), activations)
+    return loaded(package, parts)
 
 
 def parts(
