@@ -26,7 +26,7 @@ from unlearning.piecewise_linear import (
     Sequential,
 )
 
-INPUT, STEM, HEAD = "input", "stem", "head"
+INPUT, STEM, HEAD, LOGITS = "input", "stem", "head", "logits"
 """What the layers are called that are not blocks; those go by their index."""
 
 
@@ -82,6 +82,7 @@ def activations(network: nn.Module, images: Tensor) -> Iterator[tuple[str, Tenso
         yield name, x
     x = relu6(network.get_submodule("_conv_head")(x), inplace=True)
     yield HEAD, x
+    yield LOGITS, network.get_submodule("_fc")(x.mean((2, 3)))[:, :, None, None]
 
 
 @torch.inference_mode()
