@@ -16,13 +16,13 @@ import pytest
 import torch
 from click.testing import CliRunner
 from PIL import Image
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_digits, load_sample_images
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from tests.e2e.conftest import OpenServer, Server
 from unlearn.v1.erasure_pb2 import Erasure, PreviewErasureRequest
-from unlearn.v1.model_pb2 import CreateModelRequest, Model, Sample
+from unlearn.v1.model_pb2 import CreateModelRequest, Model, Sample, UserWeights
 from unlearn.v1.valuation_pb2 import EstimateErrorRequest
 from unlearn_client import Selection
 from unlearn_client.cli import main as client_command
@@ -282,6 +282,45 @@ def test_held_out_accuracy_is_of_the_core_and_the_samples_together(
     after = server.valuation.EstimateError(request)
     assert previewed.accuracy_after == pytest.approx(after.accuracy)
     assert previewed.error_after == pytest.approx(after.error)
+
+
+def test_tangent_moves_the_network_from_its_own_head(
+    server: Server, fresh_id: Callable[[], str]
+) -> None:
+    """Two photographs, both shown as what they are not, and one of them forgotten."""
+    classes = ["goldfish", "stupa"]
+    china, flower = (_photograph(pixels) for pixels in load_sample_images().images)
+    weights = UserWeights(parametrization=UserWeights.TANGENT, ridge=1)
+    model_id, never = fresh_id(), fresh_id()
+    samples = [
+        Sample(sample_id="china", subject_id="ann", label=0, image=china),
+        Sample(sample_id="flower", subject_id="bob", label=0, image=flower),
+    ]
+    for name, held in ((model_id, samples), (never, samples[1:])):
+        server.client.create_model(
+            name, "efficientnet-lite0-imagenet", classes, user_weights=weights
+        )
+        itself = server.client.predict(name, images=[china, flower]).logits
+        server.client.add_samples(name, held)
+        server.client.create_release(name)
+    assert itself[0, 1] - itself[0, 0] > 10
+    taught = server.client.predict(model_id, images=[china, flower]).logits
+    np.testing.assert_allclose(taught, [[15, 0]] * 2, atol=0.5)
+    erase(server, model_id, Selection.subjects(["ann"]))
+    after, truly = (
+        server.client.predict(name, images=[china, flower]).logits for name in (model_id, never)
+    )
+    np.testing.assert_allclose(after, truly, atol=0.05)
+    assert after[0, 1] > after[0, 0]
+    erase(server, model_id, Selection.all_user_data(), method=Erasure.ZERO)
+    zero = server.client.predict(model_id, images=[china, flower]).logits
+    np.testing.assert_array_equal(zero, itself)
+
+
+def _photograph(pixels: Any) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", compress_level=1)
+    return file.getvalue()
 
 
 class TestClassesThatAreNotTheHeads:
