@@ -22,6 +22,7 @@ from transformers import (
 
 from tests.unlearning.cores import backbones
 from unlearning.cores import Library, huggingface, load
+from unlearning.cores.head import has_head
 from unlearning.cores.package import Package
 from unlearning.errors import CoreError, InvalidInputError
 
@@ -168,6 +169,15 @@ class TestTextClassifier:
         package = huggingface.pack(folder, "mine", "random")
         assert package.description["architecture"].startswith("BertModel of transformers, without")
         assert adapted(package).classes == ()
+
+    def test_a_name_given_twice_stands_for_no_output(self, folder):
+        labels = {"0": "cat", "1": "cat", "2": "bird", "3": "fish"}
+        change_json(folder, "config.json", id2label=labels)
+        core = adapted(huggingface.pack(folder, "mine", "random"))
+        assert has_head(core, ["fish", "bird"])
+        assert not has_head(core, ["bird", "cat"])
+        with pytest.raises(InvalidInputError, match="no class 'cat', or several"):
+            core.extract("", list(self.TEXTS), ["cat"])
 
     def test_names_must_be_those_of_its_outputs(self, folder):
         change_json(folder, "config.json", id2label={"1": "cat", "2": "dog"})
