@@ -20,6 +20,7 @@ from transformers import (
     AutoModelForSequenceClassification,
 )
 
+from unlearning.cores._packed_linear import pack_linear_layers
 from unlearning.errors import CoreError
 
 _DROPPED = {"auto_map", "quantization_config", "attn_implementation", "dtype", "torch_dtype"}
@@ -51,7 +52,7 @@ def build(config: bytes, weights: Mapping[str, Tensor], kind: Auto, core: str) -
     with torch.random.fork_rng(devices=[]):
         network = _network(config, kind, core)
     network.load_state_dict(weights)
-    return network.eval()
+    return pack_linear_layers(network.eval())
 
 
 def without_pooler(network: nn.Module) -> nn.Module:
