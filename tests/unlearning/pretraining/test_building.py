@@ -1,5 +1,6 @@
 """Configurations and images that cannot be, and cores that come of those that can."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -210,3 +211,16 @@ def test_a_path_begins_at_the_file(here):
 def test_a_file_that_is_not_there_is_told(here):
     with pytest.raises(InvalidInputError, match="is no TOML"):
         read(CidsWanted, here / "none.toml")
+
+
+def test_the_files_of_the_documentation_are_read(here):
+    page = Path(__file__).parents[3] / "docs" / "pretraining.md"
+    first, second = re.findall(r"```toml\n(.*?)```", page.read_text(), re.DOTALL)
+    (here / "images").rename(here / "catalogue")
+    wanted = read(CidsWanted, write(here, first))
+    assert (wanted.package, wanted.size, wanted.training.steps) == (here / "clothes", 32, 3000)
+    both = CIDS.replace('"images"', '"catalogue"') + second
+    teachers = read(ConsolidationWanted, write(here, both)).teachers
+    assert [teacher.core for teacher in teachers] == ["efficientnet-lite0", "clothes"]
+    built = build(here, "cids", first.replace("steps = 3000", "steps = 1"))
+    assert built.exit_code == 0, built.output
