@@ -5,11 +5,15 @@ version calls it SupMoCo: MoCo (He et al., CVPR 2020) where keys of the query's 
 positives too. With q_i an image's query, k_i the key of another augmentation of the same image,
 and k_1 ... k_K the keys of a queue, all of length 1,
 
-    L = -1/n sum_i 1/|P_i| sum_{p in P_i} log( exp(q_i'k_p / tau) / Z_i ),
+    L = -1/n sum_i sum_p a_ip log( exp(q_i'k_p / tau) / Z_i ),
     Z_i = exp(q_i'k_i / tau) + sum_j exp(q_i'k_j / tau),
 
-where P_i holds i itself and all of the queue that has its label; they stay in Z_i too. Without
-labels P_i is i alone, and L is the InfoNCE loss of MoCo: that is the ablation.
+where p runs over i itself and the m_i keys of the queue that have its label; they stay in Z_i too.
+Without labels p is i alone, and L is the InfoNCE loss of MoCo: that is the ablation. The weights
+a_ip sum to 1: i has 1 / (1 + P_i), and the others share the rest, with P_i = min(P, m_i). That is
+the mean over drawing P_i of them. With P as large as the queue, all positives count the same (the
+loss of SupCon, Khosla et al., NeurIPS 2020); where classes are few, i is then one of hundreds, and
+little is left of instance discrimination.
 
 Keys come from an encoder that follows the trained one by an exponential moving average. Nothing
 here normalises over a batch, so that no statistics tell a query which key is its own.
@@ -32,7 +36,13 @@ _NONE = -1
 
 
 def contrastive_loss(
-    queries: Tensor, keys: Tensor, queue: Tensor, is_positive: Tensor, temperature: float
+    queries: Tensor,
+    keys: Tensor,
+    queue: Tensor,
+    is_positive: Tensor,
+    *,
+    positives: int,
+    temperature: float,
 ) -> Tensor:
     """L, a scalar.
 
@@ -41,12 +51,15 @@ def contrastive_loss(
         keys: each query's own, shape (n, c).
         queue: other keys, shape (K, c), K of 0 too.
         is_positive: which of the queue are positives of a query, bool (n, K).
+        positives: P, at least 1.
         temperature: tau.
     """
     own = (queries * keys).sum(1, keepdim=True)
     log_p = log_softmax(torch.cat([own, queries @ queue.T], dim=1) / temperature, dim=1)
-    positives = torch.cat([is_positive.new_ones(len(queries), 1), is_positive], dim=1)
-    return -(log_p * positives).sum(1).div(positives.sum(1)).mean()
+    of_class = is_positive.sum(1, keepdim=True, dtype=queries.dtype)
+    counted = of_class.clamp(max=positives)
+    others = is_positive * (counted / of_class.clamp(min=1))
+    return -((log_p[:, :1] + (log_p[:, 1:] * others).sum(1, keepdim=True)) / (1 + counted)).mean()
 
 
 class Queue(nn.Module):
@@ -95,6 +108,7 @@ class Cids(nn.Module):
         labels: Tensor | None,
         augmentation: Augmentation,
         *,
+        positives: int,
         temperature: float,
         momentum: float,
         queue: int,
@@ -105,7 +119,7 @@ class Cids(nn.Module):
         self.key = deepcopy(self.query).requires_grad_(False)
         self.queue = Queue(queue, PROJECTED)
         self._images, self._labels, self._augmentation = pixels, labels, augmentation
-        self._temperature, self._momentum = temperature, momentum
+        self._positives, self._temperature, self._momentum = positives, temperature, momentum
 
     def forward(self, rows: Tensor, generator: Generator) -> Tensor:
         """The loss of the images of these rows, shape ()."""
@@ -119,7 +133,14 @@ class Cids(nn.Module):
         others, their_labels = self.queue.held()
         is_positive = (labels[:, None] == their_labels) & (labels[:, None] != _NONE)
         self.queue.push(keys, labels)
-        return contrastive_loss(queries, keys, others, is_positive, self._temperature)
+        return contrastive_loss(
+            queries,
+            keys,
+            others,
+            is_positive,
+            positives=self._positives,
+            temperature=self._temperature,
+        )
 
     def _labels_of(self, rows: Tensor) -> Tensor:
         return torch.full_like(rows, _NONE) if self._labels is None else self._labels[rows]

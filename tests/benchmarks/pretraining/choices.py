@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.benchmarks.pretraining.features import DEFAULT, LAST_LAYER, Floats, Seen
+from tests.benchmarks.pretraining.features import KINDS, Floats, Seen
 from tests.benchmarks.pretraining.intervals import Mean
 from tests.benchmarks.pretraining.plans import PLANS
 from tests.benchmarks.pretraining.probes import fitted
@@ -55,16 +55,12 @@ def measure(seen: Seen) -> dict[str, Any]:
 
 def candidates() -> list[str]:
     """Two maps of each core."""
-    return [f"{core}, {kind}" for core in PLANS for kind in (LAST_LAYER, DEFAULT)]
+    return [f"{core}, {kind}" for core in PLANS for kind in KINDS]
 
 
 def _measure(seen: Seen, data: str, parities: tuple[int, ...], shots: int) -> dict[str, Any]:
     images = held(data)
-    features = {
-        f"{core}, {kind}": seen.psi(core, data, kind)
-        for core in PLANS
-        for kind in (LAST_LAYER, DEFAULT)
-    }
+    features = {f"{core}, {kind}": seen.psi(core, data, kind) for core in PLANS for kind in KINDS}
     every = Samples(features, images.labels)
     is_in = np.isin(images.labels % 2, parities)
     train, test = (part[is_in[part]] for part in (images.train, images.test))

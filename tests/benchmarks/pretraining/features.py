@@ -11,7 +11,7 @@ from tests.benchmarks.pretraining.plans import PLANS, POOLED
 from tests.benchmarks.pretraining.sets import Held, held
 from unlearning.cores import Core
 
-LAST_LAYER, DEFAULT = "last layer", "default map"
+KINDS = LAST_LAYER, DEFAULT = "last layer", "default map"
 
 Floats = NDArray[np.float32]
 
@@ -30,10 +30,18 @@ class Seen:
 
     def psi(self, core: str, data: str, kind: str) -> Floats:
         """Rows ending in 1, shape (n, d), of all images that are held of a data set."""
-        file = self._runs / "features" / f"{core}.{data}.{kind}.npy"
+        found: Core = self.core(core)
+        both = found.resolve("+".join(self.feature_map(core, each) for each in KINDS))
+        entries, chosen = both.split("+"), self.feature_map(core, kind).split("+")
+        widths = [found.width(entry) - 1 for entry in entries]
+        columns = np.repeat([entry in chosen for entry in entries], widths)
+        return self._extracted(core, data, both)[:, np.append(columns, True)]
+
+    def _extracted(self, core: str, data: str, feature_map: str) -> Floats:
+        file = self._runs / "features" / f"{core}.{data}.npy"
         if not file.exists():
             images: Held = held(data)
             file.parent.mkdir(exist_ok=True)
             found: Core = self.core(core)
-            np.save(file, found.extract(self.feature_map(core, kind), images.encoded))
+            np.save(file, found.extract(feature_map, images.encoded))
         return np.asarray(np.load(file), np.float32)

@@ -113,6 +113,7 @@ def test_a_core_comes_of_each_and_is_loaded(here):
         (("[training]", "[contrast]\nmomentum = 1\n[training]"), "contrast.momentum: is not from"),
         (("[training]", "[contrast]\ntemperature = 0\n[training]"), "contrast.temperature: is not"),
         (("[training]", "[contrast]\nqueue = 0\n[training]"), "contrast.queue: is below 1"),
+        (("[training]", "[contrast]\npositives = 0\n[training]"), "contrast.positives: is below"),
         (
             ("[training]", "[augmentation]\nsmallest_crop = 0\n[training]"),
             "augmentation.smallest_crop: is no part",

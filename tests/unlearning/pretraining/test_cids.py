@@ -1,5 +1,6 @@
 """The loss against a double loop, a hand example and finite differences; queue and momentum."""
 
+from itertools import combinations
 from math import exp, log
 
 import pytest
@@ -15,14 +16,15 @@ from unlearning.pretraining.encoders import SmallEncoder
 from unlearning.pretraining.training import seeded
 
 
-def by_loops(queries, keys, queue, is_positive, temperature):
+def by_loops(queries, keys, queue, is_positive, positives, temperature):
+    """The mean over all ways to draw so many positives."""
     total = 0.0
     for i, q in enumerate(queries):
-        others = [*zip(queue, is_positive[i], strict=True)]
-        candidates = [(keys[i], True), *others]
-        Z = sum(exp(float(q @ k) / temperature) for k, _ in candidates)
-        terms = [log(exp(float(q @ k) / temperature) / Z) for k, positive in candidates if positive]
-        total -= sum(terms) / len(terms)
+        e = [exp(float(q @ k) / temperature) for k in (keys[i], *queue)]
+        terms = [log(each / sum(e)) for each in e]
+        same = [term for term, positive in zip(terms[1:], is_positive[i], strict=True) if positive]
+        drawn = list(combinations(same, min(positives, len(same))))
+        total -= sum(sum((terms[0], *some)) / (1 + len(some)) for some in drawn) / len(drawn)
     return total / len(queries)
 
 
@@ -35,28 +37,38 @@ def some(seed, n, K, c=5):
 
 
 class TestLoss:
-    @given(st.integers(0, 2**32), st.integers(1, 4), st.integers(0, 6), st.floats(0.05, 2))
-    def test_is_what_a_double_loop_says(self, seed, n, K, temperature):
+    @given(
+        st.integers(0, 2**32),
+        st.integers(1, 4),
+        st.integers(0, 6),
+        st.integers(1, 7),
+        st.floats(0.05, 2),
+    )
+    def test_is_what_a_double_loop_says(self, seed, n, K, positives, temperature):
         values = some(seed, n, K)
-        found = contrastive_loss(*values, temperature).item()
-        assert found == pytest.approx(by_loops(*values, temperature), rel=1e-12)
+        found = contrastive_loss(*values, positives=positives, temperature=temperature).item()
+        assert found == pytest.approx(by_loops(*values, positives, temperature), rel=1e-12)
 
     def test_by_hand(self):
         # Dot products 1 with its own key, 0 and 1 in the queue, tau = 1: Z = 2e + 1.
         q = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
         queue = torch.tensor([[0.0, 1.0], [1.0, 0.0]], dtype=torch.float64)
         Z = 2 * exp(1) + 1
-        for is_positive, expected in (
-            ([False, False], log(Z) - 1),
-            ([True, False], log(Z) - 1 / 2),
-            ([True, True], log(Z) - 2 / 3),
+        for is_positive, positives, expected in (
+            ([False, False], 1, log(Z) - 1),
+            ([True, False], 1, log(Z) - 1 / 2),
+            ([True, True], 2, log(Z) - 2 / 3),
+            ([True, True], 1, log(Z) - 1 / 2 - 1 / 4),
         ):
-            found = contrastive_loss(q, q, queue, torch.tensor([is_positive]), 1.0)
+            is_positive = torch.tensor([is_positive])
+            found = contrastive_loss(q, q, queue, is_positive, positives=positives, temperature=1.0)
             assert found.item() == pytest.approx(expected, rel=1e-14)
 
     def test_without_positives_it_is_infonce(self):
         queries, keys, queue, is_positive = some(1, 5, 7)
-        found = contrastive_loss(queries, keys, queue, torch.zeros_like(is_positive), 0.2)
+        found = contrastive_loss(
+            queries, keys, queue, torch.zeros_like(is_positive), positives=3, temperature=0.2
+        )
         logits = torch.stack(
             [torch.cat([(q @ k)[None], queue @ q]) for q, k in zip(queries, keys, strict=True)]
         )
@@ -68,7 +80,7 @@ class TestLoss:
         inputs = [one.requires_grad_() for one in (queries, keys, queue)]
 
         def loss(*rows):
-            return contrastive_loss(*rows, is_positive, 0.3)
+            return contrastive_loss(*rows, is_positive, positives=2, temperature=0.3)
 
         assert torch.autograd.gradcheck(loss, inputs)
 
@@ -106,7 +118,7 @@ def test_the_follower_is_an_exponential_moving_average():
 def learner(labels, n=6, **options):
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (n, 16, 16, 3), generator=generator, dtype=torch.uint8)
-    options = {"temperature": 0.2, "momentum": 0.5, "queue": 8, **options}
+    options = {"positives": 4, "temperature": 0.2, "momentum": 0.5, "queue": 8, **options}
     with seeded(0):
         encoder = SmallEncoder(16)
         return Cids(encoder, pixels, labels, Augmentation(), **options)

@@ -32,7 +32,7 @@ def learner():
     with seeded(SCHEDULE.seed):
         encoder = SmallEncoder(16)
         labels = torch.arange(6) % 2
-        options = {"temperature": 0.2, "momentum": 0.9, "queue": 9}
+        options = {"positives": 9, "temperature": 0.2, "momentum": 0.9, "queue": 9}
         return Cids(encoder, PIXELS, labels, Augmentation(), **options)
 
 
