@@ -39,13 +39,13 @@ class Training(Schedule):
 class Contrast:
     """The table ``contrast``: P, tau, the weight that the key encoder keeps of itself, and K."""
 
-    positives: int = 4
+    positives: int = 1
     temperature: float = 0.1
     momentum: float = 0.99
     queue: int = 2048
 
     def __post_init__(self) -> None:
-        _check(self.positives >= 1, "contrast.positives", "is below 1", "give 4")
+        _check(self.positives >= 1, "contrast.positives", "is below 1", "give 1")
         _check(self.temperature > 0, "contrast.temperature", "is not positive", "give 0.1")
         _check(0 <= self.momentum < 1, "contrast.momentum", "is not from 0 below 1", "give 0.99")
         _check(self.queue >= 1, "contrast.queue", "is below 1", "give 2048")

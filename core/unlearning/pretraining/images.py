@@ -53,7 +53,7 @@ class Images:
 def unlabelled(folder: Path) -> Images:
     """All images below a folder; raises InvalidInputError if there are none."""
     files = _files(folder)
-    return Images(files, [file.read_bytes() for file in files], None, ())
+    return Images(files, _contents(files), None, ())
 
 
 def labelled(folder: Path) -> Images:
@@ -72,13 +72,21 @@ def labelled(folder: Path) -> Images:
     if counts.min() < 2:  # nothing but itself tells what such a class is
         problem = f"the class {str(classes[counts.argmin()])!r} has a single image"
         raise InvalidInputError("images", problem, "add some to it, or take it out")
-    encoded = [file.read_bytes() for file in files]
-    return Images(files, encoded, labels.astype(np.int64), tuple(classes.tolist()))
+    return Images(files, _contents(files), labels.astype(np.int64), tuple(classes.tolist()))
 
 
 def _files(folder: Path) -> list[Path]:
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    paths = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    files = sorted(path for path in paths if path.is_file())
     if not files:
         problem = f"there is no PNG or JPEG file below {folder}"
         raise InvalidInputError("images", problem, "name a folder of images")
     return files
+
+
+def _contents(files: Sequence[Path]) -> list[bytes]:
+    try:
+        return [file.read_bytes() for file in files]
+    except OSError as error:
+        problem = f"{error.filename} cannot be read: {error.strerror}"
+        raise InvalidInputError("images", problem, "make it readable, or take it out") from error

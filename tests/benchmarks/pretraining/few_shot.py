@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 from tests.benchmarks.pretraining import plans
 from tests.benchmarks.pretraining.features import LAST_LAYER, Floats, Seen
 from tests.benchmarks.pretraining.intervals import Mean
-from tests.benchmarks.pretraining.plans import CIDS, CONTRAST, CROSS_ENTROPY, IMAGENET, RANDOM
+from tests.benchmarks.pretraining.plans import (
+    ALL_POSITIVES,
+    CIDS,
+    CONTRAST,
+    CROSS_ENTROPY,
+    IMAGENET,
+    RANDOM,
+)
 from tests.benchmarks.pretraining.sets import DIGITS, EVEN, FASHION, ODD, STAMPS, held
 from unlearning.pretraining.episodes import Episode, episodes
 
@@ -40,6 +47,8 @@ def tasks() -> Iterator[Task]:
     for learned, new, words in ((EVEN, ODD, "odd"), (ODD, EVEN, "even")):
         cores = {method: plans.small(method, learned) for method in plans.SUPERVISION}
         cores[START] = RANDOM
+        if learned == EVEN:  # where the number of positives was chosen
+            cores[ALL_POSITIVES] = plans.small(ALL_POSITIVES, EVEN)
         yield Task(f"small, {FASHION}, {words} classes", FASHION, (new,), cores)
         yield Task(f"small, {DIGITS} (learned but {words} clothes)", DIGITS, (EVEN, ODD), cores)
     cores = {method: plans.fine_tuned(method) for method in plans.SUPERVISION}

@@ -13,14 +13,15 @@ from torch import nn
 from tests.benchmarks.pretraining import sets
 from tests.benchmarks.pretraining.classifier import Classifier, compact
 from tests.benchmarks.pretraining.plans import (
-    CIDS,
-    CIDS_SETTINGS,
     CONSOLIDATION,
+    CONTRAST,
     CROSS_ENTROPY,
     LITE,
     NOTHING,
     PLANS,
     POOLED,
+    POSITIVES,
+    SETTINGS,
     SIZES,
     Plan,
 )
@@ -82,8 +83,10 @@ def _learner(runs: Path, plan: Plan, encoder: Encoder) -> tuple[nn.Module, int]:
     augmentation = Augmentation(mirrored=plan.data == sets.STAMPS)
     if plan.method == CROSS_ENTROPY:
         return Classifier(encoder, pixels, labels, augmentation), len(pixels)
-    known = labels if plan.method == CIDS else None
-    return Cids(encoder, pixels, known, augmentation, **CIDS_SETTINGS), len(pixels)
+    known = None if plan.method == CONTRAST else labels
+    positives = POSITIVES[plan.method]
+    learner = Cids(encoder, pixels, known, augmentation, positives=positives, **SETTINGS)
+    return learner, len(pixels)
 
 
 def _proxy() -> Iterator[bytes]:

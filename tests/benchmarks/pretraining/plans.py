@@ -7,6 +7,7 @@ from tests.benchmarks.pretraining.sets import EVEN, FASHION, ODD, STAMPS
 from unlearning.pretraining.training import Schedule
 
 CROSS_ENTROPY, CONTRAST, CIDS = "cross-entropy", "contrast without labels", "CIDS"
+ALL_POSITIVES = "CIDS, all positives alike"
 CONSOLIDATION, NOTHING = "consolidation", "nothing"
 SUPERVISION = (CIDS, CONTRAST, CROSS_ENTROPY)
 
@@ -22,7 +23,9 @@ SCHEDULES = {
 }
 """Cross-entropy and contrast take as many steps as CIDS, on as many images, as fast."""
 
-CIDS_SETTINGS = {"positives": 1, "temperature": 0.1, "momentum": 0.99, "queue": 1024}
+SETTINGS = {"temperature": 0.1, "momentum": 0.99, "queue": 1024}
+POSITIVES = {CIDS: 1, ALL_POSITIVES: SETTINGS["queue"], CONTRAST: 1}
+"""Of contrast, which without labels knows but one."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class Plan:
 
 
 IMAGENET, RANDOM = "imagenet", "random"
-_SHORT = {CIDS: "cids", CONTRAST: "contrast", CROSS_ENTROPY: "classes"}
+_SHORT = {CIDS: "cids", ALL_POSITIVES: "cids-all", CONTRAST: "contrast", CROSS_ENTROPY: "classes"}
 _PARITIES = {EVEN: "even", ODD: "odd"}
 
 
@@ -77,6 +80,7 @@ PLANS: Mapping[str, Plan] = {
         for parity in (EVEN, ODD)
         for method in SUPERVISION
     },
+    small(ALL_POSITIVES, EVEN): Plan(SMALL, ALL_POSITIVES, FASHION),
     **{fine_tuned(method): Plan(LITE, method, STAMPS) for method in SUPERVISION},
     SPECIALISTS[FASHION]: Plan(LITE, CROSS_ENTROPY, FASHION),
     **{

@@ -11,7 +11,7 @@ from PIL import Image
 from unlearn_server.cli import main
 from unlearning.cores import Library, folder
 from unlearning.errors import InvalidInputError
-from unlearning.pretraining import building
+from unlearning.pretraining import building, images
 from unlearning.pretraining.configuration import (
     CidsWanted,
     ConsolidationWanted,
@@ -167,6 +167,14 @@ def test_a_class_of_one_image_is_named(here):
 def test_an_image_of_no_class_is_named(here):
     (here / "images" / "down" / "0.png").rename(here / "images" / "stray.png")
     assert "stray.png is in no class" in problems(here, "cids", CIDS)
+
+
+def test_a_file_that_cannot_be_read_is_named(here):
+    (here / "images" / "down" / "folder.png").mkdir()
+    (here / "images" / "down" / "broken.png").symlink_to(here / "nothing")
+    assert len(images.labelled(here / "images").files) == 8
+    with pytest.raises(InvalidInputError, match=r"nowhere\.png cannot be read"):
+        images._contents([here / "nowhere.png"])
 
 
 def test_a_broken_image_is_named(here):

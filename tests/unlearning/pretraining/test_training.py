@@ -153,3 +153,9 @@ def test_what_was_never_finished_is_no_file(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_each_step_draws_anew():
+    draws = [torch.rand(3, generator=SCHEDULE.generator(step)).tolist() for step in range(20)]
+    assert len({tuple(draw) for draw in draws}) == 20
+    assert draws[4] == torch.rand(3, generator=SCHEDULE.generator(4)).tolist()
