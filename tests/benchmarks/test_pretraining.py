@@ -42,8 +42,8 @@ def test_both_sides_of_a_ridge_regression_give_the_same_classes(n):
     rows, labels = clusters(4, n // 4, 15, 1.0)
     W = np.linalg.solve(rows.T @ rows + 3 * np.eye(15), rows.T @ np.eye(4)[labels])
     asked = RANDOM.normal(size=(50, 15))
-    told = fitted(rows.astype(np.float32), labels + 7, asked.astype(np.float32), 3.0)
-    assert (told == (asked @ W).argmax(1) + 7).mean() > 0.95
+    told = fitted(rows.astype(np.float32), labels + 7, asked.astype(np.float32), (3.0, 500.0))
+    assert (told[3.0] == (asked @ W).argmax(1) + 7).mean() > 0.95
 
 
 def test_an_interval_says_what_is_beyond_chance():

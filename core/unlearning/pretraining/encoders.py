@@ -131,9 +131,9 @@ class EfficientNetLite0(Encoder):
         return (output for name, output in named if name not in (INPUT, STEM))
 
     def defaults(self) -> Mapping[str, Any]:
-        """As of the core that it begins as."""
-        said: Any = Library().load(self.core)
-        return {"feature_map": said.feature_map, "ridge": said.ridge}
+        """Those of the core that it begins as, on no finer grid than its layers are."""
+        grid = min(3, -(-self.size // 16))
+        return {"feature_map": f"7:{grid}x{grid}+10:{grid}x{grid}", "ridge": 100}
 
 
 ENCODERS: Mapping[str, Callable[[int], Encoder]] = {

@@ -1,16 +1,17 @@
 """Consolidation: a student of two teachers beside them and beside a student of one."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import eigh
 
 from tests.benchmarks.pretraining.features import LAST_LAYER, Floats, Seen
 from tests.benchmarks.pretraining.intervals import Mean
 from tests.benchmarks.pretraining.plans import IMAGENET, LONE_STUDENTS, SPECIALISTS, STUDENTS
 from tests.benchmarks.pretraining.sets import DIGITS, EVEN, FASHION, ODD, STAMPS, held
-from unlearning.objective import DEFAULT_LABEL_SCALE
 from unlearning.pretraining.selection import RIDGES, choose
 
 GENERALIST, SPECIALIST = "generalist", "specialist"
@@ -69,18 +70,21 @@ def _right(seen: Seen, core: str, task: str) -> NDArray[np.float64]:
 def probe(psi: Floats, labels: NDArray[np.int64], asked: Floats) -> NDArray[np.int64]:
     """Classes by a ridge regression whose ridge has the least leave-one-out error."""
     ridge = choose({"": psi}, labels, (0.1, *RIDGES)).ridge
-    return fitted(psi, labels, asked, ridge)
+    return fitted(psi, labels, asked, (ridge,))[ridge]
 
 
 def fitted(
-    psi: Floats, labels: NDArray[np.int64], asked: Floats, ridge: float
-) -> NDArray[np.int64]:
-    """Classes by ridge regression, solved on the smaller side."""
+    psi: Floats, labels: NDArray[np.int64], asked: Floats, ridges: Sequence[float]
+) -> dict[float, NDArray[np.int64]]:
+    """Classes by ridge regression, for each ridge, solved on the smaller side."""
     classes, places = np.unique(labels, return_inverse=True)
-    X, T = psi.astype(np.float64), DEFAULT_LABEL_SCALE * np.eye(len(classes))[places]
-    n, d = X.shape
-    if n > d:
-        W = np.linalg.solve(X.T @ X + ridge * np.eye(d), X.T @ T)
+    X, Z = psi.astype(np.float64), asked.astype(np.float64)
+    T = np.eye(len(classes))[places]
+    if len(X) > X.shape[1]:
+        S, V = eigh(X.T @ X)
+        T = X.T @ T
     else:
-        W = X.T @ np.linalg.solve(X @ X.T + ridge * np.eye(n), T)
-    return np.asarray(classes[(asked @ W).argmax(1)])
+        S, V = eigh(X @ X.T)
+        Z = Z @ X.T
+    Z, T = Z @ V, V.T @ T
+    return {ridge: classes[(Z @ (T / (S + ridge)[:, None])).argmax(1)] for ridge in ridges}

@@ -51,16 +51,24 @@ def test_a_package_computes_what_the_encoder_does():
 
 
 def test_efficientnet_begins_as_the_core_that_it_is_named_after():
-    made = load(EfficientNetLite0(96).package("fine", "ImageNet"))
-    images = [encode(one) for one in pixels(3, 96)]
-    core = Library().load("efficientnet-lite0")
-    assert made.feature_map == core.feature_map
-    for ours, theirs in (("7:1x1", "7:1x1"), ("16:1x1", "head:1x1")):
-        found, expected = (
-            one.extract(name, images)[:, :-1] / one._layers[name.partition(":")[0]].scale
-            for one, name in ((made, ours), (core, theirs))
-        )
+    encoder, core = EfficientNetLite0(96), Library().load("efficientnet-lite0")
+    images = pixels(2, 96)
+    with torch.inference_mode():
+        layers = list(encoder.layers(normalized(torch.from_numpy(images))))
+    for number, name in ((7, "7"), (16, "head")):
+        found = layers[number].mean(dim=(2, 3)).numpy() * core._layers[name].scale
+        expected = core.extract(f"{name}:1x1", [encode(one) for one in images])[:, :-1]
+        # Colors are brought to -1 to 1 here, and to (x - 127) / 128 there.
         assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.999
+    at_48 = EfficientNetLite0(48).defaults()
+    assert at_48["feature_map"] == core.feature_map
+    assert at_48["ridge"] == core.ridge
+
+
+def test_efficientnet_is_a_package_however_small_its_images():
+    made = load(EfficientNetLite0(24).package("fine", "ImageNet"))
+    assert made.feature_map == "7:2x2+10:2x2"
+    assert np.isfinite(made.extract("", [encode(pixels(1, 24)[0])])).all()
 
 
 def test_all_of_efficientnet_learns_and_none_of_it_drops_connections():
