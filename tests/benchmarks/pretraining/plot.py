@@ -1,6 +1,7 @@
 """Few-shot accuracies and the pay-off as a picture."""
 
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 from matplotlib import rc_context
@@ -33,17 +34,13 @@ def save(report: Report, path: Path) -> None:
 
 def _draw_few_shot(axes: Axes, report: Report) -> None:
     groups = {
-        f"{_broken(task)}\n{shots}-shot": each["accuracy"]
+        f"{fill(task, 16)}\n{shots}-shot": each["accuracy"]
         for task, found in report.few_shot.items()
         for shots, each in found.items()
     }
     _bars(axes, groups, _METHODS)
     axes.tick_params(axis="x", labelsize=6)
     axes.set_title("5-way accuracy on new classes, %")
-
-
-def _broken(task: str) -> str:
-    return task.replace(", ", ",\n", 1).replace(" (", "\n(")
 
 
 def _bars(
@@ -56,5 +53,6 @@ def _bars(
         left = places + (i - (len(colors) - 1) / 2) * width
         axes.bar(left, means, width, yerr=halves, color=color, label=name, ecolor=MUTED)
     axes.set_xticks(places, list(groups), fontsize=8)
+    axes.set_axisbelow(True)
     axes.grid(axis="x", visible=False)
     axes.legend(ncols=len(colors), fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.2))
