@@ -10,7 +10,8 @@ meets a full disk, still has the checkpoint before.
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -48,10 +49,11 @@ class Run:
         Raises:
             CoreError: if it cannot be read.
         """
-        header, tensors = self._read()
-        if not header:
+        if not (self._folder / CHECKPOINT).exists():
             return 0
-        step = int(header[_STEP])
+        with self._checkpoint() as opened:
+            step = int(opened.metadata()[_STEP])
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 # it is no mapping
         learner.load_state_dict(_part(tensors, "learner"))
         moments: dict[int, dict[str, Tensor]] = {}
         for name, tensor in _part(tensors, "optimizer").items():
@@ -92,24 +94,22 @@ class Run:
             raise CoreError(self.name, problem, fix) from error
 
     def _check_same(self) -> None:
-        header, _ = self._read()
-        if not header:
+        if not (self._folder / CHECKPOINT).exists():
             return
+        with self._checkpoint() as opened:
+            header = opened.metadata()
         for setting, value in self._settings.items():
             if header.get(setting) != value:
                 problem = f"{self._folder} has a run whose {setting} was another"
                 fix = f"set it back to go on, or remove {self._folder} to start anew"
                 raise CoreError(self.name, problem, fix)
 
-    def _read(self) -> tuple[dict[str, str], dict[str, Tensor]]:
-        """The header and the tensors of the checkpoint, empty if there is none."""
+    @contextmanager
+    def _checkpoint(self) -> Iterator[Any]:
         file = self._folder / CHECKPOINT
-        if not file.exists():
-            return {}, {}
         try:
             with safe_open(file, "pt") as opened:
-                tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 # no mapping
-                return opened.metadata(), tensors
+                yield opened
         except (OSError, SafetensorError) as error:
             problem = f"{file} is no checkpoint that can be read"
             raise CoreError(self.name, problem, f"remove {self._folder}, and start anew") from error

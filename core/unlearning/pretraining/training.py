@@ -11,6 +11,7 @@ from math import cos, isfinite, pi
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 from torch.optim import AdamW, Optimizer
 
@@ -59,7 +60,7 @@ class Schedule:
         (seed,) = np.random.SeedSequence([self.seed, 1, step]).generate_state(1, np.uint64)
         return Generator().manual_seed(int(seed))
 
-    def _order(self, epoch: int, count: int) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
+    def _order(self, epoch: int, count: int) -> NDArray[np.int64]:
         return np.random.default_rng([self.seed, 0, epoch]).permutation(count)
 
 
