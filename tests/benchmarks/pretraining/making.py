@@ -37,7 +37,7 @@ from unlearning.pretraining.training import Progress, seeded, train
 LAST = 20
 """Steps over which the loss at the end is averaged."""
 
-PROXY = {sets.FASHION: 3000, sets.DIGITS: 1000, sets.STAMPS: 448}
+PROXY = {sets.FASHION: 2000, sets.DIGITS: 1000, sets.STAMPS: 448}
 """Training images without their labels, of all classes."""
 
 

@@ -18,8 +18,8 @@ POOLED = {SMALL: "3:1x1", LITE: "16:1x1"}
 
 SCHEDULES = {
     (SMALL, CIDS): Schedule(1200, 64, 1e-3, 0, 200),
-    (LITE, CIDS): Schedule(300, 32, 1e-4, 0, 50),
-    (LITE, CONSOLIDATION): Schedule(300, 32, 3e-4, 0, 50),
+    (LITE, CIDS): Schedule(200, 32, 1e-4, 0, 50),
+    (LITE, CONSOLIDATION): Schedule(200, 32, 3e-4, 0, 50),
 }
 """Cross-entropy and contrast take as many steps as CIDS, on as many images, as fast."""
 
