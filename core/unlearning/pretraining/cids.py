@@ -10,10 +10,10 @@ and k_1 ... k_K the keys of a queue, all of length 1,
 
 where p runs over i itself and the m_i keys of the queue that have its label; they stay in Z_i too.
 Without labels p is i alone, and L is the InfoNCE loss of MoCo: that is the ablation. The weights
-a_ip sum to 1: i has 1 / (1 + P_i), and the others share the rest, with P_i = min(P, m_i). That is
-the mean over drawing P_i of them. With P as large as the queue, all positives count the same (the
-loss of SupCon, Khosla et al., NeurIPS 2020); where classes are few, i is then one of hundreds, and
-little is left of instance discrimination.
+a_ip sum to 1: i has 1 / (1 + P_i), and the others share the rest, with P_i = min(P, m_i), which is
+the mean over drawing P_i of them. With P as large as the queue, all positives count the same, as in
+SupCon (Khosla et al., NeurIPS 2020). P is ours: where classes are few, i would be one of hundreds,
+and little be left of instance discrimination.
 
 Keys come from an encoder that follows the trained one by an exponential moving average. Nothing
 here normalises over a batch, so that no statistics tell a query which key is its own.
