@@ -1,6 +1,6 @@
 PY := .venv/bin/python
 
-.PHONY: install demo test lint bench bench-imagenet bench-accuracy bench-forgetting bench-tangent bench-derivative bench-load bench-cores faults protos
+.PHONY: install demo test lint bench bench-imagenet bench-accuracy bench-forgetting bench-tangent bench-derivative bench-load bench-cores bench-pretraining faults protos
 
 install: .venv/.installed
 
@@ -49,6 +49,9 @@ bench-load: .venv/.foreign
 
 bench-cores: .venv/.bench
 	$(PY) -m tests.benchmarks.cores
+
+bench-pretraining: .venv/.bench
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PY) -m tests.benchmarks.pretraining
 
 faults: .venv/.foreign
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PY) -m tests.faults
