@@ -117,7 +117,7 @@ class Valuer:
             if objective is not Objective.CORE_VALIDATION:
                 return leave_out_error(fit, moment.blocks(_groups(moment, objective)))
             blocks = moment.blocks(core_alone(moment.listed))
-            return held_out_error((fit.residuals(block.rows), block.rows.t) for block in blocks)
+            return held_out_error((fit.residuals(block.rows), block.targets) for block in blocks)
 
 
 def _fit(moment: Moment, ridge: float) -> WeightedFit:

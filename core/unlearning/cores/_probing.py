@@ -65,7 +65,7 @@ def shapes(core: str, activations: Activations, reader: Reader) -> dict[str, Sha
 def _check_independent(core: str, activations: Activations, reader: Reader) -> None:
     """Turns a batch round: what moves a row's bits depends on its place or its neighbours."""
     _, batch = next(iter(reader.batches(_probes(reader))))
-    other_way = activations(np.ascontiguousarray(batch[::-1]))
+    other_way = activations(batch[::-1].copy("K"))  # as it lies in memory
     for (name, one), (_, other) in zip(activations(batch), other_way, strict=True):
         if not torch.equal(one, other.flip(0)):
             problem = f"at layer {name} a sample's result depends on the others of its batch"
