@@ -1,6 +1,6 @@
 PY := .venv/bin/python
 
-.PHONY: install demo test lint bench bench-imagenet bench-accuracy bench-forgetting bench-tangent bench-derivative bench-load bench-cores faults protos
+.PHONY: install demo test lint bench bench-imagenet bench-accuracy bench-forgetting bench-tangent bench-derivative bench-load bench-cores bench-pretraining faults protos
 
 install: .venv/.installed
 
@@ -41,7 +41,7 @@ bench-forgetting: .venv/.bench
 bench-tangent: .venv/.bench
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PY) -m tests.benchmarks.tangent
 
-bench-derivative: .venv/.bench
+bench-derivative: .venv/.bench .venv/kronfluence
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PY) -m tests.benchmarks.derivative
 
 bench-load: .venv/.foreign
@@ -50,12 +50,20 @@ bench-load: .venv/.foreign
 bench-cores: .venv/.bench
 	$(PY) -m tests.benchmarks.cores
 
+bench-pretraining: .venv/.bench
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PY) -m tests.benchmarks.pretraining
+
 faults: .venv/.foreign
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PY) -m tests.faults
 
 .venv/.bench: .venv/.installed
 	.venv/bin/pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	touch $@
+
+# Apart, since it brings a package called `tests`, and asks for torchvision, which it never imports.
+.venv/kronfluence: .venv/.bench
+	.venv/bin/pip install --quiet --constraint constraints.txt --no-deps --target $@ \
+		kronfluence accelerate einconv einops opt-einsum psutil
 
 protos: install
 	PATH=$(CURDIR)/.venv/bin:$$PATH protos/generate

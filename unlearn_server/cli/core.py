@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from unlearn_server.cli import options
+from unlearn_server.cli.core_build import build
 from unlearn_server.cli.failures import told
 from unlearn_server.cores import library
 from unlearning.cores import folder
@@ -15,6 +16,9 @@ from unlearning.cores.adapters import packer
 @click.group()
 def core() -> None:
     """The cores that models are created on: data that never need forgetting."""
+
+
+core.add_command(build)
 
 
 @core.command("list")

@@ -81,6 +81,19 @@ def saved(original, tmp_path):
     return Path(shutil.copy(original, tmp_path))
 
 
+class Dead(nn.Module):
+    """Its first layer is 0 whatever it sees."""
+
+    def forward(self, x):
+        return nn.functional.relu(x - 2), x
+
+
+def test_a_layer_of_zeros_keeps_its_scale(tmp_path):
+    package = exported_program.pack(save(tmp_path, Dead()), "dead", "nothing")
+    assert package.description["layers"]["0"]["scale"] == 1
+    assert package.digest
+
+
 def test_layers_are_the_outputs_of_the_network_itself(package):
     core = exported_program.load(package)
     x = torch.from_numpy((PIXELS - np.float32(127.5)) / np.float32(127.5)).permute(0, 3, 1, 2)

@@ -1,0 +1,114 @@
+"""Which core, layer or map suits a task, from the task's own few samples, in closed form.
+
+The papers: CIDS has a selection algorithm for few-shot tasks whose details its abstract does not
+give, and DIVA (Golatkar et al., ICLR 2022, eq. 3) the error of a linear model on each sample when
+it is left out. Ours is to put the second in the place of the first: of several features of the
+same samples, take those, and the ridge, whose leave-one-out error is least. No sample is spent on
+validation, nothing is trained, and one eigendecomposition serves all ridges. It costs
+O(n min(n, d)^2) for n samples of width d, on top of one pass of each network over them.
+
+With X the rows psi', T the targets and a ridge lam, the residuals of the fits that lack a row are
+
+    r = e / (1 - h) = diag(H^-1)^-1 H^-1 T,   H = X X' + lam I,
+
+the first with residuals e and leverages h of the fit of all rows, if X X' = V S V' is larger than
+X' X (n > d), and the second if it is not. The samples must be CORE rows, or users' rows as of one
+release: a choice is something learned from them. A class of a single sample is refused, since a
+fit that lacks it cannot know of it: with one shot there is nothing to choose by.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import eigh
+
+from unlearning.errors import InvalidInputError
+from unlearning.leave_one_out import HeldOutError, held_out_error
+from unlearning.objective import DEFAULT_LABEL_SCALE
+
+RIDGES = (1.0, 10.0, 100.0, 1000.0)
+"""Of psi whose entries are of order 1, as a core's are."""
+
+_Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What has the least error on samples that are left out.
+
+    Attributes:
+        features: its name.
+        ridge: lam, in real units.
+        errors: of all that there was to choose from, by name and ridge.
+    """
+
+    features: str
+    ridge: float
+    errors: Mapping[tuple[str, float], HeldOutError]
+
+    @property
+    def error(self) -> HeldOutError:
+        """The chosen one's."""
+        return self.errors[self.features, self.ridge]
+
+
+def choose(
+    features: Mapping[str, NDArray[np.floating]],
+    labels: ArrayLike,
+    ridges: Sequence[float] = RIDGES,
+) -> Choice:
+    """Compares features of the same samples, those of several cores or maps.
+
+    Args:
+        features: psi of each, shape (n, d), ending in 1, by name.
+        labels: classes, shape (n,).
+        ridges: to try with each.
+
+    Raises:
+        InvalidInputError: if there is nothing to choose from, or a class has a single sample.
+    """
+    if not features or not ridges:
+        raise InvalidInputError("features", "there is nothing to choose from", "give some")
+    targets = targets_of(labels)
+    errors = {
+        (name, ridge): held_out_error([(r, targets)])
+        for name, psi in features.items()
+        for ridge, r in leave_one_out_residuals(psi, targets, ridges)
+    }
+    name, ridge = min(errors, key=lambda key: errors[key].error)
+    return Choice(name, ridge, errors)
+
+
+def targets_of(labels: ArrayLike) -> _Floats:
+    """The rows alpha * onehot of the classes that there are, shape (n, C).
+
+    Raises:
+        InvalidInputError: if a class has a single sample, or there is no sample.
+    """
+    classes, places, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    if not len(classes) or counts.min() < 2:
+        problem = "a class has a single sample, so that nothing is known of it without"
+        raise InvalidInputError("labels", problem, "give two or more of each class")
+    return DEFAULT_LABEL_SCALE * np.eye(len(classes))[places]
+
+
+def leave_one_out_residuals(
+    psi: NDArray[np.floating], targets: _Floats, ridges: Sequence[float]
+) -> Iterator[tuple[float, _Floats]]:
+    """For each ridge, above 0, the residuals r, shape (n, C)."""
+    X = np.asarray(psi, np.float64)
+    if len(X) > X.shape[1]:
+        S, V = eigh(X.T @ X)
+        Z = X @ V
+        ZT = Z.T @ targets
+        for ridge in ridges:
+            h = np.square(Z) @ (1 / (S + ridge))
+            yield ridge, (targets - Z @ (ZT / (S + ridge)[:, None])) / (1 - h)[:, None]
+        return
+    S, V = eigh(X @ X.T)
+    VT = V.T @ targets
+    for ridge in ridges:
+        diagonal = np.square(V) @ (1 / (S + ridge))
+        yield ridge, V @ (VT / (S + ridge)[:, None]) / diagonal[:, None]

@@ -1,0 +1,56 @@
+"""All that was found, and what of the claims it bears out."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tests.benchmarks.machine import Machine
+from tests.benchmarks.pretraining.intervals import Mean
+
+GOAL = 0.005
+"""Of the mean regret."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """One set of runs.
+
+    Attributes:
+        made: processor seconds and last loss of each core.
+        few_shot, probes, choices, payoff: as the modules of these names measure.
+    """
+
+    machine: Machine
+    datasets: Mapping[str, str]
+    made: Mapping[str, Mapping[str, Any]]
+    few_shot: Mapping[str, Any]
+    probes: Mapping[str, Any]
+    choices: Mapping[str, Any]
+    payoff: Mapping[str, Any]
+
+    def values(self) -> dict[str, Any]:
+        """As JSON."""
+        return asdict(self)
+
+    def signs(self, other: str, prefix: str = "") -> list[int]:
+        """Of CIDS minus another method, over few-shot tasks and shots."""
+        return [
+            Mean(**by_shots["CIDS minus"][other]).sign
+            for task, found in self.few_shot.items()
+            if task.startswith(prefix)
+            for by_shots in found.values()
+        ]
+
+    def probe_signs(self, role: str, *, related: bool) -> list[int]:
+        """Of the student of both minus another core."""
+        return [
+            Mean(**found["both minus"][role]).sign
+            for tasks in self.probes.values()
+            for found in tasks.values()
+            if found["related"] == related
+        ]
+
+
+def counted(signs: list[int]) -> str:
+    """Better, not told apart, worse."""
+    return f"{signs.count(1)} / {signs.count(0)} / {signs.count(-1)}"
