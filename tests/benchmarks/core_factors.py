@@ -1,7 +1,8 @@
 """Would K-FAC factors that a core's package carried speed up TANGENT? Iterations, with and without.
 
 Run with `python -m tests.benchmarks.core_factors`. Factors must come from data that never need
-forgetting: here the pictures that packers make, or other digits than those that are solved for.
+forgetting: here the pictures that packers make, crops of photographs, or other digits than those
+that are solved for.
 The product's preconditioner, the rows' mean tangent kernel, comes from the rows themselves. So
 that rows times outputs can outnumber the weights, the head has a sixteenth of the channels.
 """
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from tests.benchmarks import datasets, kfac
+from tests.benchmarks.cores import IMAGES, _crops, _png
 from tests.benchmarks.files import RESULTS, write
 from tests.benchmarks.tangent_solving import (
     MOST_ITERATIONS,
@@ -43,8 +45,9 @@ ROWS, RIDGES, OTHERS = (150, 1400), (1.0, 10.0, 100.0), 128
 SHARE, SIDE, SCALE = 16, 3, 0.061
 """Of the channels, one in so many; the grid in front of the head; the classifier's weights."""
 
-PICTURES, OTHER, OWN = "K-FAC, pictures", "K-FAC, other digits", "K-FAC, the rows"
-WAYS = (PLAIN, PICTURES, OTHER, OWN, OURS)
+PICTURES, PHOTOGRAPHS = "K-FAC, pictures", "K-FAC, photographs"
+OTHER, OWN = "K-FAC, other digits", "K-FAC, the rows"
+WAYS = (PLAIN, PICTURES, PHOTOGRAPHS, OTHER, OWN, OURS)
 
 Rows = NDArray[np.int16]
 
@@ -100,7 +103,11 @@ def main() -> None:
     head = Head(load("efficientnet-lite0"), len(digits.classes))
     order = np.random.default_rng(1).permutation(len(digits.labels))[: max(ROWS) + OTHERS]
     rows = head.rows([digits.encoded[i] for i in order])
-    data = {PICTURES: head.rows(list(_pictures())), OTHER: rows[max(ROWS) :]}
+    data = {
+        PICTURES: head.rows(list(_pictures())),
+        PHOTOGRAPHS: head.rows([_png(crop) for crop in _crops()]),
+        OTHER: rows[max(ROWS) :],
+    }
     targets = DEFAULT_LABEL_SCALE * np.eye(len(digits.classes))[digits.labels[order]]
     problems = [(n, ridge) for n in ROWS for ridge in RIDGES]
     solves = [
@@ -155,9 +162,10 @@ Iterations of conjugate gradients from zero until the gradient, recomputed in fl
 {TOLERANCE:g} ||J't||, at most {MOST_ITERATIONS:,}: functions of the data alone, not of the machine.
 The head of `efficientnet-lite0` with one in {SHARE} of its channels, {solves[0].weights:,} weights,
 on scikit-learn's digits. K-FAC (Martens and Grosse, 2015; `tests/benchmarks/kfac.py`) preconditions
-the weights with factors from the {len(_pictures())} pictures that packers make, from {OTHERS} other
-digits, or, as no package could, from the rows that are solved for. The mean tangent kernel is what
-the product takes from these rows where their equations are fewer than the weights.
+the weights with factors from the {len(_pictures())} pictures that packers make, from {IMAGES} crops
+of the photographs of scikit-learn, from {OTHERS} other digits, or, as no package could, from the
+rows that are solved for. The mean tangent kernel is what the product takes from these rows where
+their equations are fewer than the weights.
 
 {table(head, lines)}
 """
