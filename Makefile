@@ -41,7 +41,7 @@ bench-forgetting: .venv/.bench
 bench-tangent: .venv/.bench
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PY) -m tests.benchmarks.tangent
 
-bench-derivative: .venv/.bench
+bench-derivative: .venv/.bench .venv/kronfluence
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PY) -m tests.benchmarks.derivative
 
 bench-load: .venv/.foreign
@@ -59,6 +59,11 @@ faults: .venv/.foreign
 .venv/.bench: .venv/.installed
 	.venv/bin/pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	touch $@
+
+# Apart, since it brings a package called `tests`, and asks for torchvision, which it never imports.
+.venv/kronfluence: .venv/.bench
+	.venv/bin/pip install --quiet --constraint constraints.txt --no-deps --target $@ \
+		kronfluence accelerate einconv einops opt-einsum psutil
 
 protos: install
 	PATH=$(CURDIR)/.venv/bin:$$PATH protos/generate

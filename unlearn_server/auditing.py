@@ -109,7 +109,7 @@ class Auditor:
             split = max(0, min(len(block), covered - state.n))
             for part in (block[:split], block[split:]):
                 if len(part):
-                    state.add(part.psi, part.labels, part.is_core)
+                    state.add(part.entries, part.labels, part.is_core)
                 if compared is None and state.n == covered:
                     compared = self._compare(state, served, release, salt)
         return state, compared or _Weights(agree=False)

@@ -10,6 +10,7 @@ from unlearn_server.ledger import erasures, models
 from unlearn_server.ledger.database import Database
 from unlearn_server.workspace import Workspaces
 from unlearning.cores import Core
+from unlearning.cores.head import check_head, has_head
 from unlearning.objective import DEFAULT_LABEL_SCALE, Noise, Objective
 
 
@@ -44,14 +45,21 @@ class Curation:
         classes: tuple[str, ...],
         settings: Settings,
         minimum_cohort: int,
+        *,
+        needs_head: bool = False,
     ) -> Model:
         """Creates an empty model on an installed core.
+
+        It has the core's head if that has all the classes; one that needs it is refused else.
 
         Raises:
             ServiceError: MODEL_EXISTS.
             InvalidInputError: for a core or a setting that cannot be used.
         """
-        objective = _objective(self._workspaces.core(core_name), classes, settings)
+        core = self._workspaces.core(core_name)
+        if needs_head:
+            check_head(core, classes)
+        objective = _objective(core, classes, settings)
         with self._database.write() as conn:
             return models.insert(
                 conn,
@@ -96,6 +104,7 @@ def _objective(core: Core, classes: tuple[str, ...], settings: Settings) -> Obje
         tangent_scope=scope,
         noise_scale=settings.noise_scale,
         noise=settings.noise,
+        has_head=has_head(core, classes),
     )
 
 

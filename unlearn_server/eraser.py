@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from threading import Thread
-from time import monotonic
+from time import monotonic, sleep
 
 import structlog
 from sqlalchemy import Connection
@@ -48,6 +48,9 @@ from unlearning.release import NO_LEAKAGE
 
 LOOK_AGAIN_SECONDS = 30.0
 """How long a request that waits for its cohort, or for storage, may go unlooked at."""
+
+SOLVE_PAUSE_SECONDS = 0.25
+"""Who solves for minutes need not look the moment a request comes, which is seldom of TANGENT."""
 
 QUIET_SECONDS = 0.05
 LONGEST_SECONDS = 1.0
@@ -107,6 +110,8 @@ class Eraser:
             except Exception:
                 _log.exception("the eraser could not go on and will look again")
             self._to_erase.wait(heard, LOOK_AGAIN_SECONDS)
+            if self._tangent and not self._stopping:
+                sleep(SOLVE_PAUSE_SECONDS)
 
     def erase_open(self) -> None:
         """Carries out every request that is ready, if that is this server's to do."""

@@ -101,7 +101,7 @@ def _test_rows(held: rows.Rows, erased: NDArray[np.intp]) -> NDArray[np.intp]:
 
 
 def _under_test(workspaces: Workspaces, model: Model, held: rows.Rows) -> StoredModel:
-    stored = (model.objective, held.psi, held.labels, held.is_core)
+    stored = (model.objective, held.entries, held.labels, held.is_core)
     if model.objective.is_tangent:
         return NewtonModel(*stored, workspaces.linearization(model))
     return ExactModel(*stored)
@@ -111,7 +111,7 @@ def _bound(under_test: StoredModel, tested: Samples, cohort: int) -> Information
     """What a certificate would claim of the copy's release after the erasure."""
     copy = under_test.empty()
     for part in (tested.retained, tested.erased):
-        copy.add(under_test.psi[part], under_test.labels[part], under_test.is_core[part])
+        copy.add(under_test.entries[part], under_test.labels[part], under_test.is_core[part])
     copy.release()
-    copy.erase(under_test.psi[tested.erased], under_test.labels[tested.erased])
+    copy.erase(under_test.entries[tested.erased], under_test.labels[tested.erased])
     return copy.release().leakage.bound(cohort)

@@ -97,10 +97,10 @@ class _Reader:
 
     def _digests(self, stored: Sequence[StoredSample]) -> list[bytes]:
         block = self._open(stored)
-        return [*map(row_digest, canonical_rows(block.psi, block.labels, block.is_core))]
+        return [*map(row_digest, canonical_rows(block.entries, block.labels, block.is_core))]
 
     def _open(self, stored: Sequence[StoredSample]) -> Block:
         opened = rows.unseal(stored, self._model, self._keys)
         self._done += len(stored)
         self._progress(self._done, self._total)
-        return Block(opened.psi, opened.labels, opened.is_core)
+        return Block(opened.entries, opened.labels, opened.is_core)

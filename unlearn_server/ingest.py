@@ -69,16 +69,16 @@ class Ingest:
         self._workspaces = workspaces
         self._extracting = Lock()
 
-    def features(self, model: Model, contents: Contents) -> NDArray[np.int16]:
-        """Lattice features psi, shape (n, d), of images, texts or features computed elsewhere.
+    def entries(self, model: Model, contents: Contents) -> NDArray[np.int16]:
+        """Rows as they are stored, (n, row_width), of images, texts or features from elsewhere.
 
         Raises InvalidInputError, with the row, for a sample that the core cannot read.
         """
-        core = self._workspaces.core_of(model)
+        core, objective = self._workspaces.core_of(model), model.objective
         _check_contents(core, model, contents)
         with self._extracting:  # a network takes all processors by itself
-            psi = core.extract(model.objective.feature_map, _batch(core, contents))
-        return model.objective.features.round(psi).astype(np.int16)
+            outputs = core.extract(objective.feature_map, _batch(core, contents), objective.head)
+        return objective.stored(outputs)
 
     def add(self, model_id: str, arrivals: Sequence[Arrival]) -> tuple[int, int]:
         """Adds samples; returns how many were new and how many were held already.
@@ -98,10 +98,10 @@ class Ingest:
         added = 0
         if new:
             try:
-                psi = self.features(model, [sample.arrival.content for sample in new])
+                entries = self.entries(model, [sample.arrival.content for sample in new])
             except InvalidInputError as error:
                 raise _at_row(error, new) from error
-            added = self._commit(model, new, psi)
+            added = self._commit(model, new, entries)
         return added, len(arrivals) - added
 
     def _hash(self, arrivals: Sequence[Arrival]) -> list[_Hashed]:
@@ -116,7 +116,7 @@ class Ingest:
             for row, arrival in enumerate(arrivals)
         ]
 
-    def _commit(self, seen: Model, new: list[_Hashed], psi: NDArray[np.int16]) -> int:
+    def _commit(self, seen: Model, new: list[_Hashed], entries: NDArray[np.int16]) -> int:
         """Stores those that are still new, and returns how many those are."""
         workspace = self._workspaces.get(seen.model_id)
         with workspace.lock:
@@ -127,19 +127,19 @@ class Ingest:
                     # Another call may have added some of them while features were computed.
                     still_new = {sample.row for sample in _unknown(conn, model, new)}
                     chosen = [i for i, sample in enumerate(new) if sample.row in still_new]
-                    new, psi = [new[i] for i in chosen], psi[chosen]
+                    new, entries = [new[i] for i in chosen], entries[chosen]
                 state = workspace.state(conn, model, self._keys)
             if not new:
                 return 0
             labels = np.array([sample.arrival.label for sample in new], np.int32)
             is_core = np.array([s.arrival.retention is Retention.CORE for s in new], np.bool_)
-            state.check_capacity(psi, labels)
+            state.check_capacity(entries, labels)
             with self._database.write(fence) as conn:
                 _check_not_suppressed(conn, model, new)
                 master_id = key_ids.masters(conn)[-1]
                 sealed = [
                     rows.seal(self._draft(sample, row), model, self._keys, master_id)
-                    for sample, row in zip(new, psi, strict=True)
+                    for sample, row in zip(new, entries, strict=True)
                 ]
                 version = models.bump(conn, model.key)
                 samples.insert(conn, model.key, sealed)
@@ -149,11 +149,11 @@ class Ingest:
                 reach(Failpoint.INGEST_STORED)
             reach(Failpoint.INGEST_COMMITTED)
             workspace.drop_state()  # kept again only once it has the rows that are committed
-            state.add(psi, labels, is_core)
+            state.add(entries, labels, is_core)
             workspace.keep_state(state, version)
             return len(new)
 
-    def _draft(self, sample: _Hashed, psi: NDArray[np.int16]) -> rows.Draft:
+    def _draft(self, sample: _Hashed, entries: NDArray[np.int16]) -> rows.Draft:
         arrival = sample.arrival
         return rows.Draft(
             sample_id=arrival.sample_id,
@@ -162,7 +162,7 @@ class Ingest:
             content_hash=sample.content_hash,
             label=arrival.label,
             retention=arrival.retention,
-            psi=psi,
+            entries=entries,
         )
 
 

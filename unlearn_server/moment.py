@@ -12,6 +12,7 @@ from threading import Event, Lock
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from unlearn_server import rows
@@ -34,10 +35,11 @@ Groups = Sequence[Sequence[Listed]]
 
 
 class Block(NamedTuple):
-    """Opened samples, and the same as rows of a fit."""
+    """Opened samples, the same as rows of a fit, and what f is fitted to, shape (k, C)."""
 
     opened: rows.Rows
     rows: weighted_fit.Rows
+    targets: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -67,15 +69,18 @@ class Moment:
             stored = list(samples.of_keys(self.conn, self.model.key, keys))
             opened = rows.unseal(stored, self.model, self._keys)
             sizes = [len(group) for group in chunk]
+            objective, unit = self.model.objective, np.float64(TARGETS.step)
+            psi, t = objective.fitted(opened.entries, opened.labels)
             yield Block(
                 opened,
                 weighted_fit.Rows(
-                    psi=opened.psi,
-                    t=self.model.objective.targets(opened.labels) * np.float64(TARGETS.step),
+                    psi=psi,
+                    t=t * unit,
                     groups=np.repeat(np.arange(first, first + len(chunk)), sizes),
                     weights=np.ones(len(opened)),
                     counts=opened.is_core if core_counts else np.ones(len(opened), np.bool_),
                 ),
+                objective.targets(opened.labels) * unit,
             )
 
 
@@ -176,7 +181,7 @@ def core_alone(listed: Sequence[Listed]) -> Groups:
 
 def leave_out_error(fit: WeightedFit, blocks: Iterable[Block]) -> HeldOutError:
     """The error on samples when their group is left out."""
-    return held_out_error((leave_out(fit, block.rows).residuals, block.rows.t) for block in blocks)
+    return held_out_error((leave_out(fit, block.rows).residuals, block.targets) for block in blocks)
 
 
 def _chunks(groups: Groups) -> Iterator[tuple[int, Groups]]:

@@ -31,15 +31,16 @@ class Predictor:
         return self._workspaces.core_of(model).input
 
     def logits(self, served: Served, contents: Samples) -> NDArray[np.float32]:
-        """W' psi or J w, shape (n, C), of encoded images, texts or features (n, d - 1).
+        """The f, shape (n, C), of encoded images, texts or features (n, d - 1).
 
         Raises InvalidInputError, with the row, for a sample that the core cannot read.
         """
-        model = served.model
-        psi = self._ingest.features(model, contents)
+        model, objective = served.model, served.model.objective
+        entries = self._ingest.entries(model, contents)
         if served.weights is None:
-            return np.zeros((len(psi), len(model.objective.classes)), np.float32)
-        if not model.objective.is_tangent:
-            return model.objective.logits(psi, served.weights)
+            return objective.f(entries, 0.0)
+        if not objective.is_tangent:
+            return objective.logits(entries, served.weights)
+        psi = objective.psi(entries)
         jacobian = self._workspaces.linearization(model).jacobian(psi, double=False)
-        return jacobian.matvec(served.weights).astype(np.float32)
+        return objective.f(entries, jacobian.matvec(served.weights))

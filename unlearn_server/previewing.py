@@ -166,8 +166,8 @@ def _selects(kind: SelectionKind, named: Set[bytes], sample: Listed) -> bool:
 def _subtract(moment: Moment, going: Sequence[Listed]) -> None:
     """Takes samples out of the moment's statistics."""
     for block in moment.blocks(each_alone(going)):
-        targets = moment.model.objective.targets(block.opened.labels)
-        moment.everything.subtract(block.opened.psi, targets)
+        opened = block.opened
+        moment.everything.subtract(*moment.model.objective.fitted(opened.entries, opened.labels))
 
 
 def _shift(left: Statistics, before: WeightedFit, after: WeightedFit) -> float:

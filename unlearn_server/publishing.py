@@ -33,7 +33,7 @@ CHECKPOINT = "checkpoint"
 KEYS = "keys.json"
 
 _LOOK_AGAIN_SECONDS = 30.0
-_PAUSE_SECONDS = 0.2
+_PAUSE_SECONDS = 0.5
 """Between two publications: many erasures make one."""
 
 _log = structlog.get_logger(__name__)

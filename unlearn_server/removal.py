@@ -74,14 +74,14 @@ class Removal:
         opened = rows.Rows.joined(self._opened)
         for start in range(0, len(opened), rows.ROWS_AT_ONCE):
             block = opened[start : start + rows.ROWS_AT_ONCE]
-            state.erase(block.psi, block.labels)
+            state.erase(block.entries, block.labels)
         if self._everyone is None:
             return
         for stored in samples.stream(conn, self._model.key, rows.ROWS_AT_ONCE):
             users = [row for row in stored if row.retention is Retention.USER]
             rest = [row for row in users if row.key not in self._taken]
             opened = rows.unseal(rest, self._model, self._keys)
-            state.erase(opened.psi, opened.labels)
+            state.erase(opened.entries, opened.labels)
 
     def delete(self, conn: Connection) -> None:
         """Deletes the rows, and their keys."""

@@ -1,7 +1,7 @@
-"""A sample as it is stored: its own id, its label and its lattice features, sealed as one.
+"""A sample as it is stored: its own id, its label and its lattice entries, sealed as one.
 
 The payload is a little-endian header (label, length of the id), the id in UTF-8, and
-psi as int16. It is authenticated together with its model and the hash of its id, so
+the entries as int16. It is authenticated together with its model and the hash of its id, so
 it opens in its own row only.
 """
 
@@ -28,13 +28,14 @@ class Rows:
     """Opened samples.
 
     Attributes:
-        psi: on the lattice, shape (n, d).
+        entries: on the lattice, shape (n, row_width): psi, and f_c behind it where the model
+            has a head.
         labels: shape (n,).
         is_core: whether each is CORE, shape (n,).
         ids: each one's own, as its caller chose it, shape (n,) of str.
     """
 
-    psi: NDArray[np.int16]
+    entries: NDArray[np.int16]
     labels: NDArray[np.int32]
     is_core: NDArray[np.bool_]
     ids: NDArray[np.object_]
@@ -43,7 +44,7 @@ class Rows:
     def joined(cls, parts: Sequence["Rows"]) -> "Rows":
         """At least one part, in order, as one."""
         return cls(
-            np.concatenate([part.psi for part in parts]),
+            np.concatenate([part.entries for part in parts]),
             np.concatenate([part.labels for part in parts]),
             np.concatenate([part.is_core for part in parts]),
             np.concatenate([part.ids for part in parts]),
@@ -53,7 +54,9 @@ class Rows:
         return len(self.labels)
 
     def __getitem__(self, chosen: slice | NDArray[np.bool_]) -> "Rows":
-        return Rows(self.psi[chosen], self.labels[chosen], self.is_core[chosen], self.ids[chosen])
+        return Rows(
+            self.entries[chosen], self.labels[chosen], self.is_core[chosen], self.ids[chosen]
+        )
 
 
 @dataclass(frozen=True)
@@ -66,14 +69,14 @@ class Draft:
     content_hash: bytes
     label: int
     retention: Retention
-    psi: NDArray[np.int16]
+    entries: NDArray[np.int16]
 
 
 def seal(draft: Draft, model: Model, keys: KeyRing, master_id: bytes) -> NewSample:
     """Encrypts a sample for its place in a model; raises DecryptionError without the master key."""
     own_id = draft.sample_id.encode()
     plaintext = b"".join(
-        (_HEADER.pack(draft.label, len(own_id)), own_id, draft.psi.astype("<i2").tobytes())
+        (_HEADER.pack(draft.label, len(own_id)), own_id, draft.entries.astype("<i2").tobytes())
     )
     own = identity(model.model_id, draft.sample_hash)
     return NewSample(
@@ -87,7 +90,7 @@ def seal(draft: Draft, model: Model, keys: KeyRing, master_id: bytes) -> NewSamp
 
 def unseal(stored: Sequence[StoredSample], model: Model, keys: KeyRing) -> Rows:
     """Decrypts samples; raises DecryptionError if one is not what was stored."""
-    psi = np.empty((len(stored), model.objective.width), np.int16)
+    entries = np.empty((len(stored), model.objective.row_width), np.int16)
     labels = np.empty(len(stored), np.int32)
     ids = np.empty(len(stored), np.object_)
     for i, sample in enumerate(stored):
@@ -95,9 +98,9 @@ def unseal(stored: Sequence[StoredSample], model: Model, keys: KeyRing) -> Rows:
         labels[i], id_length = _HEADER.unpack_from(plaintext)
         end = _HEADER.size + id_length
         ids[i] = plaintext[_HEADER.size : end].decode()
-        psi[i] = np.frombuffer(plaintext, "<i2", offset=end)
+        entries[i] = np.frombuffer(plaintext, "<i2", offset=end)
     is_core = np.array([sample.retention is Retention.CORE for sample in stored], np.bool_)
-    return Rows(psi, labels, is_core, ids)
+    return Rows(entries, labels, is_core, ids)
 
 
 def stream(conn: Connection, model: Model, keys: KeyRing) -> Iterator[Rows]:

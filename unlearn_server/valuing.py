@@ -20,8 +20,14 @@ from unlearn_server.moment import (
     each_alone,
     leave_out_error,
 )
-from unlearning.dataset_derivative import leave_out_derivatives, validation_derivatives
+from unlearning.dataset_derivative import (
+    Derivatives,
+    Source,
+    leave_out_derivatives,
+    validation_derivatives,
+)
 from unlearning.leave_one_out import HeldOutError, held_out_error, leave_out
+from unlearning.reweighting import reweight
 from unlearning.weighted_fit import Rows, WeightedFit
 
 _Floats = NDArray[np.float64]
@@ -43,12 +49,14 @@ class Value:
         derivative: of the objective by its weight; above 0, more weight raises the error.
         held_out_error: ||r||^2 when it is left out, in squared target units.
         is_core: whether it is retained as CORE; no subject is.
+        weight: after the steps asked for down the gradient; 1 of a subject.
     """
 
     id: str
     derivative: float
     held_out_error: float
     is_core: bool = False
+    weight: float = 1.0
 
 
 class Valuer:
@@ -58,21 +66,40 @@ class Valuer:
         self._moments = moments
 
     def differentiate(
-        self, model_id: str, objective: Objective, *, subjects: bool, limit: int
+        self,
+        model_id: str,
+        objective: Objective,
+        *,
+        subjects: bool,
+        limit: int,
+        ridge: float = 0.0,
+        steps: int = 0,
     ) -> list[Value]:
         """The values of all samples, or of all subjects, most harmful first.
 
+        Args:
+            model_id: the model.
+            objective: of which error.
+            subjects: sums each subject's samples.
+            limit: so many at most; 0 for all.
+            ridge: another one than the model's, in real units; 0 for its own.
+            steps: of reweighting.
+
         Raises:
             ServiceError: NO_SAMPLES without a CORE sample to validate on.
+            InvalidInputError: for a ridge that no model can have.
         """
         with self._moments.open(model_id) as moment:
             groups = _groups(moment, objective)
-            fit = WeightedFit.of_statistics(moment.everything)
-            if objective is Objective.CORE_VALIDATION:
+            fit = _fit(moment, ridge)
+            if is_core := objective is Objective.CORE_VALIDATION:
                 core_alone(moment.listed)
-                values = _on_core(moment, groups, fit)
-            else:
-                values = _left_out(moment, groups, fit)
+            reader = _Reader(lambda: moment.blocks(groups, core_counts=is_core))
+            differentiate = _on_core if is_core else _left_out
+            found = differentiate(fit, reader)
+            lam = moment.everything.ridge / 2
+            weights = reweight(reader, lam, differentiate, found.derivatives, steps)
+        values = reader.values(found, weights)
         if subjects:
             values = _summed(values, groups)
         values.sort(key=lambda value: value.derivative, reverse=True)
@@ -86,29 +113,29 @@ class Valuer:
             InvalidInputError: for a ridge that no model can have.
         """
         with self._moments.open(model_id) as moment:
-            if ridge:
-                moment.everything.ridge = moment.model.objective.lattice_ridge(ridge)
-            fit = WeightedFit.of_statistics(moment.everything)
+            fit = _fit(moment, ridge)
             if objective is not Objective.CORE_VALIDATION:
                 return leave_out_error(fit, moment.blocks(_groups(moment, objective)))
             blocks = moment.blocks(core_alone(moment.listed))
-            return held_out_error((fit.residuals(block.rows), block.rows.t) for block in blocks)
+            return held_out_error((fit.residuals(block.rows), block.targets) for block in blocks)
 
 
-def _left_out(moment: Moment, groups: Groups, fit: WeightedFit) -> list[Value]:
-    reader = _Reader(lambda: moment.blocks(groups))
-    found = list(leave_out_derivatives(fit, reader))
-    derivatives = np.concatenate([each.derivatives for each in found])
-    errors = np.concatenate([each.held_out_errors for each in found])
-    return reader.values(derivatives, errors)
+def _fit(moment: Moment, ridge: float) -> WeightedFit:
+    """Of all samples, under another ridge if it is not 0, which the moment then has."""
+    if ridge:
+        moment.everything.ridge = moment.model.objective.lattice_ridge(ridge)
+    return WeightedFit.of_statistics(moment.everything)
 
 
-def _on_core(moment: Moment, groups: Groups, fit: WeightedFit) -> list[Value]:
-    reader = _Reader(lambda: moment.blocks(groups, core_counts=True))
-    derivatives = np.concatenate(list(validation_derivatives(fit, reader)))
-    left = (leave_out(fit, rows).residuals for rows in reader())
-    errors = np.concatenate([np.square(r).sum(axis=1) for r in left])
-    return reader.values(derivatives, errors)
+def _left_out(fit: WeightedFit, source: Source) -> Derivatives:
+    derivatives, errors = zip(*leave_out_derivatives(fit, source), strict=True)
+    return Derivatives(np.concatenate(derivatives), np.concatenate(errors))
+
+
+def _on_core(fit: WeightedFit, source: Source) -> Derivatives:
+    derivatives = np.concatenate(list(validation_derivatives(fit, source)))
+    left = (leave_out(fit, rows).residuals for rows in source())
+    return Derivatives(derivatives, np.concatenate([np.square(r).sum(axis=1) for r in left]))
 
 
 class _Reader:
@@ -126,10 +153,11 @@ class _Reader:
             self._are_core += block.opened.is_core.tolist()
             yield block.rows
 
-    def values(self, derivatives: _Floats, errors: _Floats) -> list[Value]:
+    def values(self, found: Derivatives, weights: _Floats) -> list[Value]:
         """Of the rows last read."""
-        numbers = derivatives.tolist(), errors.tolist()
-        return [Value(*each) for each in zip(self._ids, *numbers, self._are_core, strict=True)]
+        numbers = (part.tolist() for part in found)
+        columns = self._ids, *numbers, self._are_core, weights.tolist()
+        return [Value(*each) for each in zip(*columns, strict=True)]
 
 
 def _groups(moment: Moment, objective: Objective) -> Groups:

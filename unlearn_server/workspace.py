@@ -76,7 +76,7 @@ class Workspace:
             self.drop_state()  # before the new one takes its memory
             state = self.empty_state(model)
             for block in rows.stream(conn, model, keys):
-                state.add(block.psi, block.labels, block.is_core)
+                state.add(block.entries, block.labels, block.is_core)
             self.keep_state(state, model.version)
         assert self._state is not None  # noqa: S101 # kept above
         return self._state
@@ -156,7 +156,7 @@ class Workspaces:
         self._library = library
         self._lock = Lock()
         self._workspaces: dict[str, Workspace] = {}
-        self._linearizations: dict[tuple[str, str, int, float], Linearization] = {}
+        self._linearizations: dict[tuple[object, ...], Linearization] = {}
 
     def get(self, model_id: str) -> Workspace:
         """A model's workspace; empty if this is the first that is asked of it.
@@ -180,7 +180,12 @@ class Workspaces:
     def linearization(self, model: Model) -> Linearization:
         """The core of a TANGENT model, linearised once; raises CORE_CHANGED as ``core_of`` does."""
         core, objective = self.core_of(model), model.objective
-        asked = (objective.tangent_scope, len(objective.classes), objective.features.step)
+        asked = (
+            objective.tangent_scope,
+            len(objective.classes),
+            objective.features.step,
+            objective.head,
+        )
         with self._lock:
             key = (core.digest, *asked)
             if key not in self._linearizations:

@@ -38,6 +38,12 @@ def add_outer_product(A: _Floats, alpha: float, Z: _Floats) -> None:
     _dsyrk(b"L", b"N", d, k, alpha, _whole(Z), d, 1.0, A, d)
 
 
+def add_symmetric_part(A: _Floats, Y: _Floats, Z: _Floats) -> None:
+    """A += (Y Z' + Z Y') / 2 for symmetric A (d, d), Y and Z (d, k)."""
+    d, k = Z.shape
+    _dsyr2k(b"L", b"N", d, k, 0.5, _whole(Y), d, _whole(Z), d, 1.0, A, d)
+
+
 def add_product(C: _Floats, alpha: float, A: _Floats, B: _Floats) -> None:
     """C += alpha A B for A (m, n) and B (n, k)."""
     (m, n), k = A.shape, B.shape[1]
@@ -150,6 +156,7 @@ _capsule_pointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
 _dsymm = _exported(cython_blas, "dsymm")
 _dsymv = _exported(cython_blas, "dsymv")
 _dsyrk = _exported(cython_blas, "dsyrk")
+_dsyr2k = _exported(cython_blas, "dsyr2k")
 _dgemm = _exported(cython_blas, "dgemm")
 _dtrsm = _exported(cython_blas, "dtrsm")
 _dtrmm = _exported(cython_blas, "dtrmm")

@@ -20,8 +20,9 @@ The canonical bytes, frozen:
 and of a TANGENT model, whose state is its rows themselves:
 
     row_digest              SHA-256 of a row's label, its index as little-endian int32,
-                            one byte that is 1 for a CORE row and else 0, and psi as
-                            little-endian int16
+                            one byte that is 1 for a CORE row and else 0, and the
+                            stored row as little-endian int16: psi, and f_c behind
+                            it where the model has a head
     tangent_state_commitment
                             HMAC(salt, "unlearn-tangent-state-v1\0" || description ||
                             rows(all rows) || rows(CORE rows)), where rows is their

@@ -8,9 +8,13 @@ out (``leave_one_out`` has the symbols), S(j) the group of row j:
 
 (Golatkar et al., DIVA: Dataset Derivative of a Learning Task, ICLR 2022, section 3, whose printed
 form is 0/0 at a_j = 0), so that no n x n matrix is left: O(n d^2) work, O(d^2) memory besides a
-block of rows and its groups. A row's own group does not depend on its weight. For a group that
-was refitted the sum's term is <psi_j' pull, t_j - W' psi_j>, which loses nothing; each such
-group takes O(d^3) work and O(d C) memory.
+block of rows and its groups. Of the quadratic form the symmetric part counts, to which a row that
+is alone adds a negative square: half the work. A row's own group does not depend on its weight.
+For a group that was refitted the sum's term is <psi_j' pull, t_j - W' psi_j>, which loses nothing;
+each such group takes O(d^3) work and O(d C) memory.
+
+The sum l depends on a and lam as on their multiples, so sum_j a_j dl/da_j = -lam dl/dlam: under the
+ridge with the least l the derivatives sum to 0, and under a larger one to less.
 
 Of l_val = sum_v ||e_v||^2 over the rows that count, in the fit or, with weight 0, not:
 
@@ -53,12 +57,13 @@ def leave_out_derivatives(fit: WeightedFit, source: Source) -> Iterator[Derivati
     for rows in source():
         left = leave_out(fit, rows)
         blas.add_product(M, 1.0, left.U, left.p)
-        blas.add_product(K, 1.0, left.U, _spread(left, rows))
+        _add_quadratic(K, left, rows)
         refits += left.refits
+    K[np.diag_indices(d)] /= 2  # u' K u is twice that of the lower triangle alone
     for rows in source():
         left = leave_out(fit, rows)
         linear = (blas.product(left.U.T, M) * left.errors).sum(axis=1)
-        quadratic = (blas.product(K, left.U) * left.U).sum(axis=0)
+        quadratic = 2 * (blas.triangle_product(K, left.U) * left.U).sum(axis=0)
         own = (left.own * left.residuals).sum(axis=1)
         derivatives = linear + quadratic - own + _of_refits(refits, rows)
         yield Derivatives(derivatives, np.square(left.residuals).sum(axis=1))
@@ -86,14 +91,17 @@ def validation_derivatives(fit: WeightedFit, source: Source) -> Iterator[_Floats
         yield (blas.product(rows.in_float64, pull) * fit.residuals(rows)).sum(axis=1)
 
 
-def _spread(left: LeftOut, rows: Rows) -> _Floats:
-    """The rows of p_S r_S' D U_S', shape (k, d); 0 in refitted groups."""
-    spread = np.zeros(left.U.T.shape)
+def _add_quadratic(K: _Floats, left: LeftOut, rows: Rows) -> None:
+    """K += sum_S U_S p_S r_S' D U_S', its symmetric part's lower triangle."""
     weighted = rows.weights[:, None] * left.residuals
     for members in left.members:
+        U = of_members(left.U, members)
         pairs = left.p[members] @ weighted[members].transpose(0, 2, 1)
-        spread[members] = products(pairs, of_members(left.U, members))
-    return spread
+        if members.shape[1] == 1:  # pairs of one number, at most 0
+            blas.add_outer_product(K, -1.0, (np.sqrt(-pairs[:, 0]) * U[:, 0]).T)
+        else:
+            spread = products(pairs, U)
+            blas.add_symmetric_part(K, *(Z.reshape(-1, len(K)).T for Z in (U, spread)))
 
 
 def _of_refits(refits: Iterable[Refit], rows: Rows) -> _Floats:

@@ -87,31 +87,31 @@ class MixedPrivacyModel:
 
     def add(
         self,
-        psi: NDArray[np.int16],
+        rows: NDArray[np.int16],
         labels: NDArray[np.integer[Any]],
         is_core: NDArray[np.bool_],
     ) -> None:
-        """Adds lattice rows psi (n, d) of classes ``labels``; raises CapacityError, see there."""
-        t = self.objective.targets(labels)
+        """Adds stored rows of classes ``labels``; raises CapacityError, see there."""
+        psi, t = self.objective.fitted(rows, labels)
         self.everything.add(psi, t)
         self._start_anew()
         if is_core.any():
             self.core.add(psi[is_core], t[is_core])
             self._core_solution = self._core_digest = None
 
-    def erase(self, psi: NDArray[np.int16], labels: NDArray[np.integer[Any]]) -> None:
+    def erase(self, rows: NDArray[np.int16], labels: NDArray[np.integer[Any]]) -> None:
         """EXACT: takes user rows out of the statistics.
 
         What is kept follows when it is next solved, beside a commitment that has begun.
         """
-        if not len(psi):
+        if not len(rows):
             return
-        t = self.objective.targets(labels)
+        psi, t = self.objective.fitted(rows, labels)
         self.everything.subtract(psi, t)
         if self._inverse is None:
             return
         self._leaving.append((psi, t))
-        if _CROSSOVER * sum(len(rows) for rows, _ in self._leaving) > self.objective.width:
+        if _CROSSOVER * sum(len(psi) for psi, _ in self._leaving) > self.objective.width:
             self._start_anew()
 
     def erase_all_user_rows(self) -> None:
@@ -119,9 +119,9 @@ class MixedPrivacyModel:
         self.everything = self.core.copy()
         self._start_anew()
 
-    def check_capacity(self, psi: NDArray[np.int16], labels: NDArray[np.integer[Any]]) -> None:
+    def check_capacity(self, rows: NDArray[np.int16], labels: NDArray[np.integer[Any]]) -> None:
         """Raises CapacityError, with the number that still fits, unless all rows fit."""
-        self.everything.check_capacity(psi, self.objective.targets(labels))
+        self.everything.check_capacity(*self.objective.fitted(rows, labels))
 
     def release(self, progress: Progress = cg.ignore, stop: Stop = cg.go_on) -> Release:
         """The correctly rounded optimum on all rows, with noise if the objective has some.

@@ -46,3 +46,6 @@ def feature_lattice(bound: float) -> Lattice:
 
 TARGETS = Lattice(2.0**-TARGET_BITS, 2 ** (TARGET_BITS + 6))
 """The lattice of targets: within 64 in real units."""
+
+LOGITS = Lattice(2.0**-9, 2**15 - 1)
+"""The lattice of a head's logits, in 16 bits: within 64 too, in multiples of TARGETS.step."""

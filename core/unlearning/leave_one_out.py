@@ -105,11 +105,14 @@ def leave_out(fit: WeightedFit, rows: Rows) -> LeftOut:
 
 
 def held_out_error(pairs: Iterable[tuple[_Floats, _Floats]]) -> HeldOutError:
-    """Sums up blocks of residuals r with targets t; raises InvalidInputError if there are none."""
+    """Sums up blocks of residuals r of f with what f is fitted to, alpha * onehot(y).
+
+    Raises InvalidInputError if there are none.
+    """
     error, correct, samples = 0.0, 0, 0
-    for r, t in pairs:
+    for r, targets in pairs:
         error += float(np.square(r).sum())
-        correct += int(((t - r).argmax(axis=1) == t.argmax(axis=1)).sum())
+        correct += int(((targets - r).argmax(axis=1) == targets.argmax(axis=1)).sum())
         samples += len(r)
     if not samples:
         raise InvalidInputError("samples", "there are none to measure an error on", "add some")

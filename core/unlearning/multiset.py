@@ -21,10 +21,10 @@ _HEADER = struct.Struct("<i?")
 
 
 def canonical_rows(
-    psi: NDArray[np.int16], labels: NDArray[np.integer[Any]], is_core: NDArray[np.bool_]
+    rows: NDArray[np.int16], labels: NDArray[np.integer[Any]], is_core: NDArray[np.bool_]
 ) -> Iterator[bytes]:
-    """The canonical bytes of rows psi (n, d) of classes ``labels`` (n,), CORE or not (n,)."""
-    for entries, label, core in zip(psi.astype("<i2"), labels, is_core, strict=True):
+    """The canonical bytes of stored rows of classes ``labels`` (n,), CORE or not (n,)."""
+    for entries, label, core in zip(rows.astype("<i2"), labels, is_core, strict=True):
         yield _HEADER.pack(label, core) + entries.tobytes()
 
 
@@ -32,7 +32,7 @@ class RowMultiset:
     """Labelled lattice rows of one kind, USER or CORE, with repetition.
 
     Attributes:
-        width: d, the entries of a row.
+        width: the entries of a row, ``Objective.row_width``.
         is_core: of which kind they are.
     """
 
@@ -45,19 +45,19 @@ class RowMultiset:
     def __len__(self) -> int:
         return self._copies.total()
 
-    def add(self, psi: NDArray[np.int16], labels: NDArray[np.integer[Any]]) -> None:
-        """Adds rows psi (n, d) of classes ``labels`` (n,)."""
-        for row in self._canonical(psi, labels):
+    def add(self, rows: NDArray[np.int16], labels: NDArray[np.integer[Any]]) -> None:
+        """Adds rows (n, width) of classes ``labels`` (n,)."""
+        for row in self._canonical(rows, labels):
             digest = row_digest(row)
             self._rows.setdefault(digest, row)
             self._copies[digest] += 1
 
-    def remove(self, psi: NDArray[np.int16], labels: NDArray[np.integer[Any]]) -> None:
+    def remove(self, rows: NDArray[np.int16], labels: NDArray[np.integer[Any]]) -> None:
         """Takes out rows that were added before, one copy of each.
 
         Raises InconsistentStateError, before anything is changed, if one is not held.
         """
-        gone = Counter(map(row_digest, self._canonical(psi, labels)))
+        gone = Counter(map(row_digest, self._canonical(rows, labels)))
         if any(copies > self._copies[digest] for digest, copies in gone.items()):
             raise InconsistentStateError("a row to be erased is not among those held")
         for digest, copies in gone.items():
@@ -70,16 +70,16 @@ class RowMultiset:
         return sorted(self._copies.elements())
 
     def arrays(self) -> tuple[NDArray[np.int16], NDArray[np.int32]]:
-        """Psi (n, d) and labels (n,) of every row, in the order of their digests; copies."""
-        psi = np.empty((len(self), self.width), np.int16)
+        """Every row (n, width) and its label (n,), in the order of their digests; copies."""
+        rows = np.empty((len(self), self.width), np.int16)
         labels = np.empty(len(self), np.int32)
         for i, digest in enumerate(self.digests()):
             row = self._rows[digest]
             labels[i], _ = _HEADER.unpack_from(row)
-            psi[i] = np.frombuffer(row, "<i2", offset=_HEADER.size)
-        return psi, labels
+            rows[i] = np.frombuffer(row, "<i2", offset=_HEADER.size)
+        return rows, labels
 
     def _canonical(
-        self, psi: NDArray[np.int16], labels: NDArray[np.integer[Any]]
+        self, rows: NDArray[np.int16], labels: NDArray[np.integer[Any]]
     ) -> Iterator[bytes]:
-        return canonical_rows(psi, labels, np.full(len(labels), self.is_core))
+        return canonical_rows(rows, labels, np.full(len(labels), self.is_core))

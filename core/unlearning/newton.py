@@ -77,8 +77,8 @@ class TangentModel:
         """Takes the core, linearised."""
         self.objective = objective
         self._network = network
-        self._user = RowMultiset(objective.width, is_core=False)
-        self._core = RowMultiset(objective.width, is_core=True)
+        self._user = RowMultiset(objective.row_width, is_core=False)
+        self._core = RowMultiset(objective.row_width, is_core=True)
         self._core_solution: Solution | None = None
         self._released: Solution | None = None
         self._kernel: MeanKernel | None = None
@@ -96,29 +96,29 @@ class TangentModel:
 
     def add(
         self,
-        psi: NDArray[np.int16],
+        rows: NDArray[np.int16],
         labels: NDArray[np.integer[Any]],
         is_core: NDArray[np.bool_],
     ) -> None:
-        """Adds lattice rows psi (n, d) of classes ``labels``; raises CapacityError, see there."""
-        self.check_capacity(psi, labels)
-        self._user.add(psi[~is_core], labels[~is_core])
+        """Adds stored rows of classes ``labels``; raises CapacityError, see there."""
+        self.check_capacity(rows, labels)
+        self._user.add(rows[~is_core], labels[~is_core])
         if is_core.any():
-            self._core.add(psi[is_core], labels[is_core])
+            self._core.add(rows[is_core], labels[is_core])
             self._core_solution = None
 
-    def erase(self, psi: NDArray[np.int16], labels: NDArray[np.integer[Any]]) -> None:
+    def erase(self, rows: NDArray[np.int16], labels: NDArray[np.integer[Any]]) -> None:
         """NEWTON: takes out user rows; raises InconsistentStateError if one is not held."""
-        self._user.remove(psi, labels)
+        self._user.remove(rows, labels)
 
     def erase_all_user_rows(self) -> None:
         """ZERO: leaves the CORE rows."""
-        self._user = RowMultiset(self.objective.width, is_core=False)
+        self._user = RowMultiset(self.objective.row_width, is_core=False)
 
-    def check_capacity(self, psi: NDArray[np.int16], _labels: NDArray[np.integer[Any]], /) -> None:
+    def check_capacity(self, rows: NDArray[np.int16], _labels: NDArray[np.integer[Any]], /) -> None:
         """Raises CapacityError, with the number that still fits, unless all rows fit."""
-        fits = LARGEST_BYTES // (2 * self.objective.width) - self.n
-        if len(psi) > fits:
+        fits = LARGEST_BYTES // (2 * self.objective.row_width) - self.n
+        if len(rows) > fits:
             raise CapacityError(fits, "beyond them the rows take more than 4 GiB of memory")
 
     @property
@@ -183,8 +183,9 @@ class TangentModel:
 
     def hessian(self) -> Hessian:
         """H of all rows in float64, as noise of its shape needs it."""
-        _, (psi, _labels) = self._everything()
-        return Hessian(self._network.jacobian(psi, double=True), self.objective.ridge_in_real_units)
+        _, (rows, _labels) = self._everything()
+        J = self._network.jacobian(self.objective.psi(rows), double=True)
+        return Hessian(J, self.objective.ridge_in_real_units)
 
     def maintain(self) -> None:
         """Nothing waits: what ZERO releases takes long to solve for, and is when it is asked."""
@@ -200,10 +201,10 @@ class TangentModel:
         return self.begin_commitment()(salt)
 
     def _everything(self) -> tuple[list[bytes], _Rows]:
-        """Digests, psi and labels of all rows, in an order that depends on nothing else."""
-        (psi, labels), (more_psi, more_labels) = self._core.arrays(), self._user.arrays()
-        rows = np.concatenate([psi, more_psi]), np.concatenate([labels, more_labels])
-        return self._core.digests() + self._user.digests(), rows
+        """Digests, and all rows with labels, in an order that depends on nothing else."""
+        (rows, labels), (more, more_labels) = self._core.arrays(), self._user.arrays()
+        everything = np.concatenate([rows, more]), np.concatenate([labels, more_labels])
+        return self._core.digests() + self._user.digests(), everything
 
     def _solve(
         self,
@@ -236,8 +237,8 @@ class TangentModel:
         )
 
     def _problem(self, rows: _Rows) -> RidgeProblem:
-        psi, labels = rows
-        targets = np.multiply(self.objective.targets(labels), TARGETS.step, dtype=np.float64)
+        psi, t = self.objective.fitted(*rows)
+        targets = np.multiply(t, TARGETS.step, dtype=np.float64)
         lam = self.objective.ridge_in_real_units
         return RidgeProblem.of(self._network, psi, targets, lam)
 

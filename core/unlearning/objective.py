@@ -1,6 +1,7 @@
 """The quadratic objective, in real and in lattice units.
 
-    L(W) = 1/2 sum_i ||W' psi_i - t_i||^2 + 1/2 lam ||W||^2,   t_i = alpha * onehot(y_i)
+    L(W) = 1/2 sum_i ||W' psi_i - t_i||^2 + 1/2 lam ||W||^2
+    t_i  = alpha * onehot(y_i) - f_c(x_i)
 
 (Golatkar et al., Mixed-Privacy Forgetting, CVPR 2021, eq. 3, with squared loss and
 targets as in Achille et al., LQF, CVPR 2021, section 3.) In lattice units, psi =
@@ -9,6 +10,10 @@ A = 2G + L I and L odd, so that det A is odd and no rounding tie can occur.
 
 A TANGENT model has J_i w in the place of W' psi_i: its psi is what enters the part of
 the core that moves, stored as any psi is, and the ridge weighs the core's own weights.
+
+f_c is what the core's own head answers on the model's classes, and 0 where it has none for
+one of them. A stored row is psi and, where there is a head, f_c behind it: both are functions
+of the core and the sample, rounded once to lattices that are constants.
 """
 
 from collections.abc import Mapping
@@ -21,7 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from unlearning.errors import InvalidInputError
-from unlearning.lattice import LARGEST_BOUND, TARGETS, Lattice, feature_lattice
+from unlearning.lattice import LARGEST_BOUND, LOGITS, TARGETS, Lattice, feature_lattice
 
 GRID_BITS = 30
 """Released weights are multiples of 2^-GRID_BITS in lattice units."""
@@ -65,6 +70,7 @@ class Objective:
             FEATURES.
         noise_scale: sigma of the noise added to a release, in real units; 0 for none.
         noise: its covariance: sigma^2 I, or sigma^2 H^-1.
+        has_head: whether f_c is the core's own head on these classes, rather than 0.
     """
 
     core_digest: str
@@ -77,6 +83,7 @@ class Objective:
     tangent_scope: str = ""
     noise_scale: float = 0.0
     noise: Noise = Noise.ISOTROPIC
+    has_head: bool = False
 
     @classmethod
     def create(
@@ -91,6 +98,7 @@ class Objective:
         tangent_scope: str = "",
         noise_scale: float = 0.0,
         noise: Noise = Noise.ISOTROPIC,
+        has_head: bool = False,
     ) -> Self:
         """Takes real units; raises InvalidInputError, naming the field, if one cannot be used."""
         _check_classes(classes)
@@ -110,6 +118,7 @@ class Objective:
             tangent_scope=tangent_scope,
             noise_scale=noise_scale,
             noise=noise if noise_scale else Noise.ISOTROPIC,
+            has_head=has_head,
         )
 
     def lattice_ridge(self, ridge: float) -> int:
@@ -141,10 +150,41 @@ class Objective:
         """The alpha of the targets."""
         return self.label_scale * TARGETS.step
 
+    @property
+    def row_width(self) -> int:
+        """The entries of a stored row: d, and C more where there is a head."""
+        return self.width + len(self.head)
+
+    @property
+    def head(self) -> tuple[str, ...]:
+        """The classes of the core's head whose logits are f_c; none where f_c is 0."""
+        return self.classes if self.has_head else ()
+
+    def stored(self, outputs: NDArray[np.float32]) -> NDArray[np.int16]:
+        """Lattice rows of what a core puts out for samples, shape (n, row_width) both."""
+        psi, f_c = np.split(outputs, [self.width], axis=1)
+        return np.hstack([self.features.round(psi), LOGITS.round(f_c)]).astype(np.int16)
+
+    def psi(self, rows: NDArray[np.int16]) -> NDArray[np.int16]:
+        """The psi of stored rows, shape (n, d); a view."""
+        return rows[:, : self.width]
+
+    def f_c(self, rows: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+        """The f_c of stored rows in units of TARGETS.step, shape (n, C)."""
+        if not self.has_head:
+            return np.zeros((len(rows), len(self.classes)), np.int64)
+        return rows[:, self.width :] * np.int64(LOGITS.step / TARGETS.step)
+
     def targets(self, labels: ArrayLike) -> NDArray[np.int64]:
-        """Lattice targets alpha * onehot(y), shape (n, C), of class indices, shape (n,)."""
+        """What f is fitted to: lattice alpha * onehot(y), shape (n, C), of class indices (n,)."""
         one_hot: NDArray[np.int64] = np.eye(len(self.classes), dtype=np.int64)[np.asarray(labels)]
         return self.label_scale * one_hot
+
+    def fitted(
+        self, rows: NDArray[np.int16], labels: ArrayLike
+    ) -> tuple[NDArray[np.int16], NDArray[np.int64]]:
+        """What W is fitted to: psi (n, d) and t (n, C) of stored rows and their labels (n,)."""
+        return self.psi(rows), self.targets(labels) - self.f_c(rows)
 
     def weights(self, released: NDArray[np.int64]) -> NDArray[np.float64]:
         """Real weights, shape (d, C), of integers on the grid; exact, since all is dyadic."""
@@ -159,11 +199,15 @@ class Objective:
         """The step of the grid of released weights, in real units."""
         return np.float64(2.0**-GRID_BITS * TARGETS.step / self.features.step)
 
-    def logits(
-        self, psi: NDArray[np.integer[Any]], weights: NDArray[np.float64]
+    def logits(self, rows: NDArray[np.int16], weights: NDArray[np.float64]) -> NDArray[np.float32]:
+        """The f of stored rows, shape (n, C), for real weights of FEATURES, shape (d, C)."""
+        return self.f(rows, (self.psi(rows) * self.features.step) @ weights)
+
+    def f(
+        self, rows: NDArray[np.int16], change: NDArray[np.float64] | float
     ) -> NDArray[np.float32]:
-        """W' psi for lattice rows psi, shape (n, d), and real weights, shape (d, C)."""
-        return ((psi * self.features.step) @ weights).astype(np.float32)
+        """The f of stored rows, shape (n, C): f_c, and what user weights change, W' psi or J w."""
+        return (self.f_c(rows) * np.float64(TARGETS.step) + change).astype(np.float32)
 
     def to_json(self) -> dict[str, Any]:
         """JSON values; the canonical form is their RFC 8785 serialization."""

@@ -92,14 +92,14 @@ class ForgettingModel(Protocol):
 
     def add(
         self,
-        psi: NDArray[np.int16],
+        rows: NDArray[np.int16],
         labels: NDArray[np.integer[Any]],
         is_core: NDArray[np.bool_],
     ) -> None:
-        """Adds lattice rows psi (n, d) of classes ``labels``; raises CapacityError."""
+        """Adds stored rows (n, row_width) of classes ``labels``; raises CapacityError."""
         ...
 
-    def erase(self, psi: NDArray[np.int16], labels: NDArray[np.integer[Any]]) -> None:
+    def erase(self, rows: NDArray[np.int16], labels: NDArray[np.integer[Any]]) -> None:
         """Takes user rows out."""
         ...
 
@@ -107,7 +107,7 @@ class ForgettingModel(Protocol):
         """ZERO: leaves the CORE rows."""
         ...
 
-    def check_capacity(self, psi: NDArray[np.int16], labels: NDArray[np.integer[Any]]) -> None:
+    def check_capacity(self, rows: NDArray[np.int16], labels: NDArray[np.integer[Any]]) -> None:
         """Raises CapacityError, with the number that still fits, unless all rows fit."""
         ...
 

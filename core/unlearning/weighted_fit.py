@@ -29,7 +29,7 @@ class Rows:
 
     Attributes:
         psi: shape (k, d), in any unit, such as the lattice's.
-        t: targets alpha * onehot(y) in real units, shape (k, C), float64.
+        t: targets alpha * onehot(y) - f_c in real units, shape (k, C), float64.
         groups: which are left out together, shape (k,).
         weights: a, at least 0, shape (k,); 0 for a row that might be added.
         counts: whether an objective sums over the row, shape (k,).

@@ -50,18 +50,18 @@ class FineTuned(ExactModel):
         """Each step is 1 / L, L the largest curvature."""
         everything = self.fitted(np.concatenate([rows, *requests]))
         weights = self.objective.weights(everything.solve().weights)
-        X = self.psi[rows] * self.objective.features.step
+        X = self.entries[rows] * self.objective.features.step
         H = X.T @ X + self.objective.ridge_in_real_units * np.eye(X.shape[1])
         moments, largest = X.T @ self.targets(rows), np.linalg.norm(H, 2)
         for _ in range(STEPS):
             weights = weights - (H @ weights - moments) / largest
-        return lambda asked: self.objective.logits(self.psi[asked], weights)
+        return lambda asked: self.objective.logits(self.entries[asked], weights)
 
 
 def contenders(tried: Sequence[int], shadows: int, pairs: int) -> list[Contender]:
     """Of FEATURES, on the same digits."""
     exact = digits(ROWS, TEST, CORE, RIDGE)
-    rows = (exact.objective, exact.psi, exact.labels, exact.is_core)
+    rows = (exact.objective, exact.entries, exact.labels, exact.is_core)
 
     def samples(requests: int) -> Samples:
         return first_users(exact, CORE, REQUEST_ROWS, requests, ROWS)

@@ -27,8 +27,8 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModel
 
 from tests.benchmarks import machine
+from tests.benchmarks.files import RESULTS, write
 from tests.benchmarks.machine import Machine
-from tests.benchmarks.report import RESULTS, write
 from tests.benchmarks.server import server
 from tests.benchmarks.timing import Timed, Work, in_turn
 from tests.benchmarks.words import duration, table

@@ -30,7 +30,7 @@ _HEAD_START = 0.5
 """Seconds that a process is given to get ready."""
 
 _OPEN = (Erasure.PENDING, Erasure.RUNNING, Erasure.HELD)
-_LOOK_AGAIN_SECONDS = 0.002
+_LOOK_AGAIN_SECONDS = 0.02  # each look costs the server more than an erasure does
 
 
 @dataclass(frozen=True)

@@ -41,11 +41,11 @@ class Timed:
         return cls(median(times), len(times), min(times), max(times))
 
 
-def in_turn(rivals: Mapping[str, Rival]) -> dict[str, Timed]:
+def in_turn(rivals: Mapping[str, Rival], turns: int = TURNS) -> dict[str, Timed]:
     """Times each over several turns, after one run each that does not count."""
     is_long = {name: seconds(rival) > LONG_SECONDS for name, rival in rivals.items()}
     times: dict[str, list[float]] = {name: [] for name in rivals}
-    for _ in range(TURNS):
+    for _ in range(turns):
         for name, rival in rivals.items():
             runs = 1 if is_long[name] else RUNS_A_TURN
             times[name] += [seconds(rival) for _ in range(runs)]

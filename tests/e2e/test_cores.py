@@ -113,6 +113,11 @@ class TestCommands:
         assert result.exit_code == 2
         assert "--from and --trained-on go together" in result.stderr
 
+    def test_a_package_says_its_classes_itself(self, package: Path, data_dir: Path) -> None:
+        result = run("add", package, "--class", "cat", "--data-dir", data_dir)
+        assert result.exit_code == 2
+        assert "--class needs --from" in result.stderr
+
     def test_formats_that_nobody_packs_are_refused(self, package: Path, data_dir: Path) -> None:
         for name in ("features", "none"):
             trained = ("--from", name, "--trained-on", "x")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from matplotlib.axes import Axes
 from PIL import Image
 
 from tests.e2e.conftest import Filled, MakeSample, Server
@@ -88,6 +89,58 @@ def test_curate_leaves_alone_what_is_below_epsilon(run: Run, model_id: str, serv
     assert all(each["weight"] for each in proposals)
     applied = run("curate", model_id, "--epsilon", first.derivative, "--apply", "--yes")
     assert "0 of 11 samples to erase" in applied.stdout
+
+
+def test_curate_weighs_in_as_many_steps_as_it_is_told(
+    run: Run, model_id: str, server: Server
+) -> None:
+    words = ["--json", "curate", model_id, "--epsilon", 1e9]
+    for steps in (1, 3):
+        values = server.client.differentiate_dataset(model_id, steps=steps)
+        weights = [value.proposed_weight for value in values]
+        proposals = documents(run(*words, "--steps", steps))
+        assert [each["weight"] for each in proposals] == weights
+    assert run(*words, "--steps", 4).exit_code == 2
+
+
+def test_curate_values_under_the_least_ridge_with_few_false_alarms(
+    run: Run, server: Server, filled: Filled, make_sample: MakeSample
+) -> None:
+    core = [make_sample(f"c{i}") for i in range(40)]
+    model_id = filled([*core, *(make_sample(f"u{i}", f"person-{i}") for i in range(10))])
+    own = server.client.get_model(model_id).user_weights.ridge
+    ridges = [own * factor for factor in (1, 3, 10, 30, 100, 300, 1000)]
+    alarms = []
+    for ridge in ridges:
+        values = list(server.client.differentiate_dataset(model_id, ridge=ridge))
+        alarms.append(sum(value.derivative > 0 for value in values if value.core))
+    least = next(ridge for ridge, count in zip(ridges, alarms, strict=True) if count <= 2)
+    assert own < least < ridges[-1], alarms
+    assert f"ridge {least:g}\n" in run("curate", model_id).stderr
+    assert f"ridge {own:g}\n" in run("curate", model_id, "--ridge", own).stderr
+    few = filled([*core[:19], make_sample("u", "ann")])
+    assert f"ridge {own:g}\n" in run("curate", few).stderr
+
+
+def test_curate_draws_the_error_against_the_fraction_removed(
+    run: Run, server: Server, model_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    curves, plot = [], Axes.plot
+    monkeypatch.setattr(Axes, "plot", lambda *a, **k: curves.append(a[1:3]) or plot(*a, **k))
+    drawn = tmp_path / "removed.svg"
+    proposals = documents(run("--json", "curate", model_id, "--plot", drawn))[:-1]
+    assert "<svg" in drawn.read_text()
+    erased = [each["sample"] for each in proposals if not each["weight"]]
+    assert len(erased) > 1
+    (fractions, errors), (same, wrong) = curves
+    assert fractions == same
+    assert (fractions[0], fractions[-1]) == (0, len(erased) / 11)
+    now = server.client.estimate_error(model_id)
+    assert (errors[0], wrong[0]) == (now.error, 1 - now.accuracy)
+    for fraction, error, part in zip(fractions[1:], errors[1:], wrong[1:], strict=True):
+        gone = Selection.samples(erased[: round(11 * fraction)])
+        seen = server.client.preview_erasure(model_id, gone)
+        assert (error, part) == (seen.error_after, 1 - seen.accuracy_after)
 
 
 def test_preview_says_what_would_become_scarce(run: Run, server: Server, model_id: str) -> None:

@@ -17,6 +17,7 @@ from unlearn.v1.model_pb2 import Sample
 from unlearn.v1.valuation_pb2 import (
     OBJECTIVE_CORE_VALIDATION,
     OBJECTIVE_LEAVE_ONE_OUT,
+    OBJECTIVE_LEAVE_SUBJECT_OUT,
     Derivative,
     DifferentiateDatasetRequest,
     EstimateErrorRequest,
@@ -52,9 +53,9 @@ class Refits:
         out = [np.array(groups) == group for group in groups]
         return np.array([self._fitted(a * ~gone)[i] for i, gone in enumerate(out)])
 
-    def derivatives(self, objective: int) -> Floats:
+    def derivatives(self, objective: int, a: Floats | None = None) -> Floats:
         """By a complex step."""
-        steps = 1 + 1j * STEP * np.eye(len(self.t))
+        steps = (1 if a is None else a) + 1j * STEP * np.eye(len(self.t))
         return np.array([(self.residuals(objective, a) ** 2).sum().imag / STEP for a in steps])
 
     def _fitted(self, a: Floats) -> Floats:
@@ -152,6 +153,26 @@ def test_derivatives_are_those_of_refits_most_harmful_first(
     assert {each.id for each in told if each.core} == {"c0", "c1", "c2", "c3"}
     assert [each.derivative for each in told] == sorted(values.values(), reverse=True)
     assert derivatives(server, model_id, objective=objective, limit=3) == told[:3]
+
+
+@pytest.mark.parametrize("objective", [OBJECTIVE_LEAVE_SUBJECT_OUT, OBJECTIVE_CORE_VALIDATION])
+def test_weights_are_proposed_down_the_gradient_taken_anew_at_each_step(
+    server: Server, filled: Filled, samples: list[Sample], objective: int
+) -> None:
+    model_id = filled(samples)
+    refits = Refits(server, model_id, samples)
+    refits.ridge = ridge = 2.5
+    a, first = np.ones(len(samples)), refits.derivatives(objective)
+    for steps in range(4):
+        told = {
+            each.id: each
+            for each in derivatives(server, model_id, objective=objective, ridge=ridge, steps=steps)
+        }
+        found = [told[sample.sample_id] for sample in samples]
+        assert [each.derivative for each in found] == pytest.approx(list(first), rel=1e-6)
+        assert [each.proposed_weight for each in found] == pytest.approx(list(a), rel=1e-6)
+        slope = refits.derivatives(objective, a)
+        a = np.maximum(a - 0.1 * slope / np.abs(slope).max(), 0)
 
 
 def test_a_subject_is_worth_its_samples_and_named_as_erasures_name_it(
@@ -333,6 +354,26 @@ def test_what_cannot_be_answered_is_refused_with_what_to_do(
             differentiate,
             DifferentiateDatasetRequest(model=f"models/{model_id}", limit=-1),
             *("INVALID_FIELD", "limit", "negative"),
+        ),
+        (
+            differentiate,
+            DifferentiateDatasetRequest(model=f"models/{model_id}", ridge=-1.0),
+            *("INVALID_FIELD", "ridge", "out of range"),
+        ),
+        (
+            differentiate,
+            DifferentiateDatasetRequest(model=f"models/{model_id}", steps=-1),
+            *("INVALID_FIELD", "steps", "negative"),
+        ),
+        (
+            differentiate,
+            DifferentiateDatasetRequest(model=f"models/{model_id}", steps=4),
+            *("INVALID_FIELD", "steps", "at most 3"),
+        ),
+        (
+            differentiate,
+            DifferentiateDatasetRequest(model=f"models/{model_id}", steps=1, by_subject=True),
+            *("INVALID_FIELD", "steps", "by_subject"),
         ),
         (
             estimate,

@@ -59,6 +59,18 @@ def test_an_outer_product_is_added_to_the_lower_triangle_alone(
     assert np.isnan(A[np.triu_indices(d, 1)]).all()
 
 
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(("d", "k"), [(1, 1), (65, 7), (3, 200), (5, 0)])
+def test_the_symmetric_part_of_a_product_is_added_to_the_lower_triangle_alone(
+    d: int, k: int, order: Any
+) -> None:
+    A, Y, Z = lower_alone(d), integers(d, k), integers(d, k, seed=1)
+    expected = np.tril(A) + np.tril(Y @ Z.T + Z @ Y.T) / 2
+    blas.add_symmetric_part(A, *(np.array(X, np.float64, order=order) for X in (Y, Z)))
+    assert (np.tril(A) == expected).all()
+    assert np.isnan(A[np.triu_indices(d, 1)]).all()
+
+
 @pytest.mark.parametrize("orders", [(a, b) for a in ORDERS for b in ORDERS])
 @pytest.mark.parametrize(
     ("m", "n", "k"), [(1, 1, 1), (5, 1, 3), (1, 9, 1), (65, 130, 4), (4, 7, 1)]

@@ -12,7 +12,7 @@ from tests.unlearning.test_leave_one_out import row
 from tests.unlearning.weighted_rows import ALPHA, C, Case, Floats, Fractions, cases
 from unlearning.dataset_derivative import leave_out_derivatives, validation_derivatives
 from unlearning.errors import InvalidInputError
-from unlearning.reference import rational_derivatives
+from unlearning.reference import rational_derivatives, rational_residuals_left_out
 from unlearning.weighted_fit import Rows, WeightedFit
 
 
@@ -35,6 +35,21 @@ def test_it_is_the_derivative_of_refits(case: Case, size: int) -> None:
     expected = rational_derivatives(summed(case, case.residuals), case.a)
     lost = case.lost * ALPHA**2 * case.reach
     np.testing.assert_allclose(left_out(case, size), expected, rtol=1e-9, atol=lost)
+
+
+@given(case=cases())
+@settings(deadline=None, max_examples=50)
+def test_summed_over_weights_it_is_what_a_stronger_ridge_would_undo(case: Case) -> None:
+    rows = case.rows
+
+    def under(ridges: Fractions) -> Fraction:
+        r = rational_residuals_left_out(rows.psi, rows.t, rows.groups, case.a, ridges[0])
+        return Fraction(np.square(r)[rows.counts].sum())
+
+    (expected,) = rational_derivatives(under, np.array([Fraction(case.ridge)]))
+    found = left_out(case, 2) @ rows.weights
+    lost = 10 * case.lost * ALPHA**2 * case.reach
+    assert found == pytest.approx(-case.ridge * expected, rel=1e-9, abs=lost)
 
 
 @given(case=cases(), size=st.integers(1, 4))

@@ -87,7 +87,7 @@ def true_weights(objective: Objective, rows: list[Any], salt: bytes = SALT) -> b
         [objective.label_scale * (y == c) for c in range(len(objective.classes))]
         for _, y, _ in rows
     ]
-    W = rounded_solution(block_of(rows).psi, np.array(t, np.int64), objective.ridge)
+    W = rounded_solution(block_of(rows).entries, np.array(t, np.int64), objective.ridge)
     message = b"unlearn-weights-v1\0" + described(objective) + int64(W.ravel())
     return hmac.new(salt, message, hashlib.sha256).digest()
 
@@ -465,14 +465,14 @@ def test_threads_and_the_order_of_rows_change_no_bit(large: Path, tmp_path: Path
     with Export.open(large) as opened:
         blocks = [*opened.blocks()]
         source, rows = opened.source, opened.rows
-    psi, labels, is_core = (
+    entries, labels, is_core = (
         np.concatenate([getattr(block, name) for block in blocks])
-        for name in ("psi", "labels", "is_core")
+        for name in ("entries", "labels", "is_core")
     )
     order = np.random.default_rng(1).permutation(rows)
     shuffled = tmp_path / "shuffled.npz"
     with shuffled.open("wb") as file:
-        write(file, source, rows, [Block(psi[order], labels[order], is_core[order])])
+        write(file, source, rows, [Block(entries[order], labels[order], is_core[order])])
     found.add(program(shuffled, 2).stdout)
     assert len(found) == 1
 

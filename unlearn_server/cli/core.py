@@ -69,6 +69,13 @@ def inspect(name: str, data_dir: Path, cores: Path | None) -> None:
     help="With --from: the data that SOURCE was trained on; you declare that none of them ever "
     "needs forgetting.",
 )
+@click.option(
+    "--class",
+    "classes",
+    multiple=True,
+    help="With --from torch-export: what the last output's logits are called, if it is a head's; "
+    "repeat in order.",
+)
 def add(
     source: Path,
     data_dir: Path,
@@ -76,6 +83,7 @@ def add(
     name: str | None,
     source_format: str | None,
     trained_on: str | None,
+    classes: tuple[str, ...],
 ) -> None:
     """Install the core package in the folder SOURCE, whole or not at all.
 
@@ -89,10 +97,12 @@ def add(
     """
     if bool(source_format) != bool(trained_on):
         raise click.UsageError("--from and --trained-on go together")
+    if classes and not source_format:
+        raise click.UsageError("--class needs --from: a package says its classes itself")
     name = name or source.resolve().stem
     with told():
         if source_format and trained_on:
-            found = packer(source_format, name).pack(source, name, trained_on)
+            found = packer(source_format, name).pack(source, name, trained_on, classes)
         else:
             found = folder.read(source, name).open()
         library(data_dir, cores).add(found)

@@ -37,6 +37,7 @@ def model(m: Model) -> model_pb2.Model:
         create_time=timestamp(m.create_time),
         etag=m.etag,
         minimum_cohort=m.minimum_cohort,
+        has_head=m.objective.has_head,
     )
 
 

@@ -43,6 +43,7 @@ class ModelService(model_pb2_grpc.ModelServiceServicer):
             tuple(request.model.classes),
             _settings(request.model.user_weights),
             _minimum_cohort(request.model),
+            needs_head=request.model.has_head,
         )
         return messages.model(model)
 

@@ -8,6 +8,8 @@ from unlearn.v1 import valuation_pb2, valuation_pb2_grpc
 from unlearn_server.services import fields
 from unlearn_server.valuing import Objective, Valuer
 
+_MOST_STEPS = 3
+
 
 class ValuationService(valuation_pb2_grpc.ValuationServiceServicer):
     """Says what samples are worth."""
@@ -25,6 +27,8 @@ class ValuationService(valuation_pb2_grpc.ValuationServiceServicer):
             _objective(request.objective),
             subjects=request.by_subject,
             limit=fields.not_negative(request.limit, "limit"),
+            ridge=request.ridge,
+            steps=_steps(request),
         )
         for value in values:
             yield valuation_pb2.Derivative(
@@ -32,6 +36,7 @@ class ValuationService(valuation_pb2_grpc.ValuationServiceServicer):
                 derivative=value.derivative,
                 held_out_error=value.held_out_error,
                 core=value.is_core,
+                proposed_weight=value.weight,
             )
 
     def EstimateError(
@@ -44,6 +49,15 @@ class ValuationService(valuation_pb2_grpc.ValuationServiceServicer):
         return valuation_pb2.EstimateErrorResponse(
             error=found.error, accuracy=found.accuracy, samples=found.samples
         )
+
+
+def _steps(request: valuation_pb2.DifferentiateDatasetRequest) -> int:
+    steps = fields.not_negative(request.steps, "steps")
+    if steps > _MOST_STEPS:
+        raise fields.invalid("steps", f"{steps} are too many", f"use at most {_MOST_STEPS}")
+    if steps and request.by_subject:
+        raise fields.invalid("steps", "weights are of samples", "leave out by_subject")
+    return steps
 
 
 def _objective(value: int) -> Objective:

@@ -45,6 +45,7 @@ class ModelCalls(Connection):
         *,
         user_weights: UserWeights | None = None,
         minimum_cohort: int = 0,
+        has_head: bool = False,
     ) -> Model:
         """Creates an empty model on a core.
 
@@ -54,12 +55,18 @@ class ModelCalls(Connection):
             classes: the label of each class, in order.
             user_weights: how user data enters; None: the core's defaults.
             minimum_cohort: subjects to be erased together; 0: each at once.
+            has_head: to be refused unless the core has a head with all of the classes.
 
         Raises:
-            UnlearnError: ALREADY_EXISTS if the id is or ever was taken.
+            UnlearnError: ALREADY_EXISTS if the id is or ever was taken; INVALID_ARGUMENT for a
+                core without such a head, if it is asked for.
         """
         model = Model(
-            core=core, classes=classes, user_weights=user_weights, minimum_cohort=minimum_cohort
+            core=core,
+            classes=classes,
+            user_weights=user_weights,
+            minimum_cohort=minimum_cohort,
+            has_head=has_head,
         )
         request = CreateModelRequest(model_id=bare_id(model_id), model=model)
         return self._call(self._models.CreateModel, request)

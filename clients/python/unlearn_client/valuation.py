@@ -29,6 +29,8 @@ class ValuationCalls(Connection):
         *,
         by_subject: bool = False,
         limit: int = 0,
+        ridge: float = 0.0,
+        steps: int = 0,
     ) -> Iterator[Derivative]:
         """How the error moves with the weight of each sample, most harmful first.
 
@@ -37,9 +39,16 @@ class ValuationCalls(Connection):
             objective: of which error; unspecified: leave one sample out.
             by_subject: sums over each subject's samples, named by its keyed hash.
             limit: so many at most; 0: all.
+            ridge: under another one; 0: the model's own.
+            steps: of 0.1 down the gradient, at most 3, to propose weights by.
         """
         request = DifferentiateDatasetRequest(
-            model=model_name(model), objective=objective, by_subject=by_subject, limit=limit
+            model=model_name(model),
+            objective=objective,
+            by_subject=by_subject,
+            limit=limit,
+            ridge=ridge,
+            steps=steps,
         )
         with rpc_errors():
             yield from self._valuation.DifferentiateDataset(request, timeout=self._timeout)

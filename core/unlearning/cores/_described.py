@@ -64,6 +64,17 @@ class Described:
         part = self.part(key)
         return {name: part.text(name) for name in part._values}
 
+    def labels(self, key: str) -> tuple[str, ...]:
+        """A list of texts, at least one."""
+        values = self._values.get(key)
+        if not isinstance(values, list) or not values:
+            self._of(key).refuse("is no list of texts", "give one")
+        return tuple(Described(self._core, {key: each}, self._path).text(key) for each in values)
+
+    def has(self, key: str) -> bool:
+        """Whether it says anything of that."""
+        return key in self._values
+
     def refuse(self, problem: str, fix: str) -> NoReturn:
         """Raises a CoreError about it."""
         raise CoreError(
@@ -120,6 +131,34 @@ def layers(description: Described, shapes: Mapping[str, Shape]) -> dict[str, Lay
                 "describe channels, height and width as they are",
             )
         found[name] = Layer(channels, size, layer.number("scale"))
+    return found
+
+
+@dataclass(frozen=True)
+class Head:
+    """A network's own classifier.
+
+    Attributes:
+        layer: the one that is its logits, a channel for each class.
+        classes: what its outputs are called.
+    """
+
+    layer: str
+    classes: tuple[str, ...]
+
+
+def head_of(description: Described, layers: Mapping[str, Layer]) -> Head | None:
+    """The description's ``head``, None without one; raises CoreError if no layer is as it says."""
+    if not description.has("head"):
+        return None
+    said = description.part("head")
+    found = Head(said.text("layer"), said.labels("classes"))
+    logits = layers.get(found.layer)
+    if logits is None or (logits.channels, logits.size) != (len(found.classes), 1):
+        said.refuse(
+            f"has {len(found.classes)} classes, and {found.layer!r} is no layer of so many logits",
+            "name the layer that the head puts out, and a class for each of its channels",
+        )
     return found
 
 

@@ -26,7 +26,7 @@ from unlearning.piecewise_linear import (
     Sequential,
 )
 
-INPUT, STEM, HEAD = "input", "stem", "head"
+INPUT, STEM, HEAD, LOGITS = "input", "stem", "head", "logits"
 """What the layers are called that are not blocks; those go by their index."""
 
 
@@ -47,6 +47,8 @@ def folded_network(variant: str, state_dict: Mapping[str, Tensor], size: int) ->
             _fold(block, "_expand_conv", "_bn0")
         _fold(block, "_depthwise_conv", "_bn1")
         _fold(block, "_project_conv", "_bn2")
+    for module in network.modules():
+        _spare_copies(module)
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
@@ -60,15 +62,27 @@ def _fold(module: nn.Module, convolution: str, batch_norm: str) -> None:
     setattr(module, batch_norm, nn.Identity())
 
 
+def _spare_copies(module: nn.Module) -> None:
+    """Clips in place, and pads within the convolution where that is even: with the same bits."""
+    if isinstance(module, nn.ReLU6):
+        module.inplace = True
+    padding = getattr(module, "static_padding", None)
+    if isinstance(padding, nn.ZeroPad2d) and len(set(padding.padding)) == 1:
+        module.padding = padding.padding[:2]  # type: ignore[assignment]
+        module.static_padding = nn.Identity()
+
+
 def activations(network: nn.Module, images: Tensor) -> Iterator[tuple[str, Tensor]]:
     """Each layer's name and output, computed as they are asked for."""
     yield INPUT, images
-    x = relu6(network.get_submodule("_conv_stem")(images))
+    x = relu6(network.get_submodule("_conv_stem")(images), inplace=True)
     yield STEM, x
     for name, block in network.get_submodule("_blocks").named_children():
         x = block(x)
         yield name, x
-    yield HEAD, relu6(network.get_submodule("_conv_head")(x))
+    x = relu6(network.get_submodule("_conv_head")(x), inplace=True)
+    yield HEAD, x
+    yield LOGITS, network.get_submodule("_fc")(x.mean((2, 3)))[:, :, None, None]
 
 
 @torch.inference_mode()

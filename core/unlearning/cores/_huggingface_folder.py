@@ -6,12 +6,15 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoModel
 from transformers.utils.logging import disable_progress_bar
 
 from unlearning.cores._backbone import FIRST, MEAN, Pooling
-from unlearning.cores._transformers import without_pooler
+from unlearning.cores._transformers import Auto, without_pooler
 from unlearning.errors import CoreError
+
+_CLASSIFIERS = ("ForImageClassification']", "ForSequenceClassification']")
+_ONE_OF_MANY = (None, "single_label_classification")
+"""Problem types in which each sample is of one class; None stands for the usual."""
 
 _LONGEST = 512
 """Tokens of a text, where the folder allows so many."""
@@ -49,14 +52,30 @@ class HuggingFaceFolder:
             raise CoreError(self._core, f"{name} is no JSON object", "mend it")
         return values
 
-    def network(self) -> nn.Module:
-        """The backbone with its weights; raises CoreError if they are not all in safetensors."""
+    def classes(self) -> list[str]:
+        """What its classifier calls its outputs; empty where it has none that tells classes apart.
+
+        Raises CoreError for names that are not one for each output.
+        """
+        said = self.json("config.json")
+        names, kinds = said.get("id2label"), said.get("architectures")
+        is_classifier = isinstance(kinds, list) and str(kinds[-1:]).endswith(_CLASSIFIERS)
+        if not (names and is_classifier and said.get("problem_type") in _ONE_OF_MANY):
+            return []
+        try:
+            return [str(names[str(output)]) for output in range(len(names))]
+        except (KeyError, TypeError) as error:
+            problem = "config.json's id2label does not name outputs from 0 on"
+            raise CoreError(self._core, problem, "give each output a name") from error
+
+    def network(self, kind: Auto) -> nn.Module:
+        """The network with its weights; raises CoreError if they are not all in safetensors."""
         if not any(self._path.glob("*.safetensors")):
             problem = "there are no weights in safetensors, and a pickle can run code"
             raise CoreError(self._core, problem, "save the network with save_pretrained")
         disable_progress_bar()  # type: ignore[no-untyped-call]
         try:
-            network, report = AutoModel.from_pretrained(
+            network, report = kind.from_pretrained(
                 self._path,
                 local_files_only=True,
                 use_safetensors=True,
@@ -68,11 +87,12 @@ class HuggingFaceFolder:
         except Exception as error:
             problem = f"transformers cannot load it ({type(error).__name__})"
             raise CoreError(self._core, problem, "use a backbone that it has") from error
-        missing = [name for name in report["missing_keys"] if not name.startswith("pooler.")]
+        network = without_pooler(network).eval()
+        missing = sorted(report["missing_keys"] & network.state_dict().keys())
         if missing or report["mismatched_keys"]:
             problem = f"tensors are missing or of other shapes, such as {[*missing, '...'][0]}"
             raise CoreError(self._core, problem, "save the whole network")
-        return without_pooler(network).eval()
+        return network
 
     def tokens(self) -> int:
         """How many tokens a text may have."""

@@ -61,7 +61,9 @@ class ImageReader:
             rows = np.arange(start, min(start + self.batch, len(samples)))
             pixels = [decode(self._encoded(samples, row), self.size, row) for row in rows.tolist()]
             images = np.zeros((self.batch, self.size, self.size, 3), np.float32)
-            images[: len(pixels)] = (np.stack(pixels) - self.mean) / self.divisor
+            filled = images[: len(pixels)]
+            np.subtract(pixels, self.mean, out=filled)
+            np.divide(filled, self.divisor, out=filled)
             yield rows, images.transpose(0, 3, 1, 2)
 
     def largest(self) -> NDArray[np.generic]:

@@ -1,6 +1,6 @@
 """A core that is a network: psi is what it puts out at chosen layers, averaged on grids."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
-from unlearning.cores._described import Defaults
+from unlearning.cores._described import Defaults, Head
 from unlearning.cores._feature_map import FeatureMap, Layer, canonical, parse, width
 from unlearning.cores.core import Input, Samples
+from unlearning.cores.head import check_head
 from unlearning.cores.package import Package
 from unlearning.errors import CoreError, InvalidInputError
 from unlearning.linearized import Linearization
@@ -55,6 +56,7 @@ class NetworkCore:
         layers: Mapping[str, Layer],
         defaults: Defaults,
         activations: Activations,
+        head: Head | None,
     ) -> None:
         """Takes the layers from the first to the last; raises CoreError for bad defaults."""
         self.name, self.description = package.name, package.description
@@ -62,6 +64,7 @@ class NetworkCore:
         self.input = reader.input
         self.feature_bound, self.ridge = defaults.feature_bound, defaults.ridge
         self._reader, self._layers, self._activations = reader, layers, activations
+        self._head, self.classes = head, head.classes if head else ()
         self._maps = {**defaults.maps, "": defaults.feature_map}
         try:
             self.feature_map, *_ = map(self.resolve, ("", *defaults.maps))
@@ -85,33 +88,42 @@ class NetworkCore:
         """Returns the number of features, counting the constant 1; raises as ``resolve``."""
         return width(self._parse(feature_map), self._layers)
 
-    def extract(self, feature_map: str, samples: Samples) -> NDArray[np.float32]:
-        """Computes psi of samples.
+    def extract(
+        self, feature_map: str, samples: Samples, head: Sequence[str] = ()
+    ) -> NDArray[np.float32]:
+        """Computes psi of samples, and logits behind it.
 
         Args:
             feature_map: any name that ``resolve`` knows.
             samples: n encoded images, PNG or JPEG, or n texts.
+            head: C of its ``classes``.
 
         Returns:
-            Shape (n, d), float32.
+            Shape (n, d + C), float32.
 
         Raises:
-            InvalidInputError: for an unknown feature map, and, with the row, for a sample
-                that cannot be read.
+            InvalidInputError: for an unknown feature map or class, and, with the row, for a
+                sample that cannot be read.
         """
-        entries = self._parse(feature_map)
-        psi = np.ones((len(samples), width(entries, self._layers)), np.float32)
+        check_head(self, head)
+        entries, columns = self._parse(feature_map), [self.classes.index(each) for each in head]
+        d = width(entries, self._layers)
+        outputs = np.ones((len(samples), d + len(columns)), np.float32)
         for rows, batch in self._reader.batches(samples):
-            psi[rows, :-1] = self._forward(entries, batch)[: len(rows)]
-        return psi
+            features, logits = self._forward(entries, columns, batch)
+            outputs[rows, : d - 1] = features[: len(rows)]
+            outputs[rows, d:] = logits[: len(rows)]
+        return outputs
 
     def entrance(self, scope: str) -> str:
         """This core is not linearised; raises InvalidInputError."""
         raise self._not_linearised(scope)
 
-    def linearize(self, scope: str, classes: int, step: float) -> Linearization:
+    def linearize(
+        self, scope: str, classes: int, step: float, head: Sequence[str] = ()
+    ) -> Linearization:
         """This core is not linearised; raises InvalidInputError."""
-        del classes, step
+        del classes, step, head
         raise self._not_linearised(scope)
 
     def _not_linearised(self, scope: str) -> InvalidInputError:
@@ -125,17 +137,24 @@ class NetworkCore:
         return parse(self._maps.get(feature_map, feature_map), self._layers)
 
     @torch.inference_mode()
-    def _forward(self, entries: FeatureMap, batch: NDArray[np.generic]) -> NDArray[np.float32]:
-        """Scaled features, shape (n, d - 1), of a batch of n."""
+    def _forward(
+        self, entries: FeatureMap, columns: list[int], batch: NDArray[np.generic]
+    ) -> tuple[Tensor, Tensor]:
+        """Scaled features (n, d - 1) and these columns of the logits, of a batch of n."""
         pooled: list[Tensor] = []
-        last = entries[-1].layer
+        logits = torch.empty(len(batch), 0)
+        awaited = {entry.layer for entry in entries}
+        if self._head and columns:
+            awaited.add(self._head.layer)
         for layer, output in self._activations(batch):
             pooled += [
                 adaptive_avg_pool2d(output, entry.grid).flatten(1) * self._layers[layer].scale
                 for entry in entries
                 if entry.layer == layer
             ]
-            if layer == last:
+            if self._head and layer == self._head.layer:
+                logits = output.flatten(1)[:, columns]
+            awaited.discard(layer)
+            if not awaited:
                 break
-        features: NDArray[np.float32] = torch.cat(pooled, dim=1).numpy()
-        return features
+        return torch.cat(pooled, dim=1), logits

@@ -1,9 +1,9 @@
 """Networks of other formats: the descriptions that are made of them, and cores of those."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from unlearning.cores._described import Described, defaults, layers
+from unlearning.cores._described import Described, defaults, head_of, layers
 from unlearning.cores._network import Activations, NetworkCore, Reader
 from unlearning.cores._probing import PROVENANCE, described_layers, shapes
 from unlearning.cores.digest import Weights
@@ -21,6 +21,9 @@ IMAGES: dict[str, Any] = {
     "filter": "bilinear with antialiasing (Pillow), aspect ratio not kept",
 }
 
+HEADLESS = ", without a head: f_c is 0"
+"""How an architecture's words end where there is none."""
+
 _FEATURES = (
     "for each entry, by depth and then by grid: the layer's output, adaptive-average-pooled, "
     "times the layer's scale in float32, by channel, row, column; then the constant 1"
@@ -37,16 +40,31 @@ def described(
     files: Files,
     parts: Parts,
     provenance: str,
+    classes: Sequence[str] = (),
 ) -> Package:
     """A package whose description is completed by what running the network shows.
+
+    Args:
+        name: of the package.
+        description: what the adapter needs of it.
+        weights: tensors by name.
+        files: by name.
+        parts: of the adapter.
+        provenance: what the network was trained on.
+        classes: those of its head, whose logits are the last layer; none without one.
 
     Raises:
         CoreError: if the network does not run.
     """
+    if classes:
+        description["head"] = {"classes": list(classes)}
     reader, activations = parts(name, Described(name, description), weights, files)
     found = shapes(name, activations, reader)
-    last, (_, size) = list(found.items())[-1]
-    grid = min(_GRID, size)
+    *_, last = names = list(found)
+    if classes:
+        description["head"]["layer"] = last
+        last = names[-2:][0]
+    grid = min(_GRID, found[last][1])
     whole = {
         **description,
         "layers": described_layers(activations, reader, found),
@@ -71,4 +89,4 @@ def loaded(package: Package, parts: Parts) -> NetworkCore:
     said = Described(package.name, package.description)
     reader, activations = parts(package.name, said, package.weights, package.files)
     found = layers(said, shapes(package.name, activations, reader))
-    return NetworkCore(package, reader, found, defaults(said), activations)
+    return NetworkCore(package, reader, found, defaults(said), activations, head_of(said, found))

@@ -65,7 +65,7 @@ def shapes(core: str, activations: Activations, reader: Reader) -> dict[str, Sha
 def _check_independent(core: str, activations: Activations, reader: Reader) -> None:
     """Turns a batch round: what moves a row's bits depends on its place or its neighbours."""
     _, batch = next(iter(reader.batches(_probes(reader))))
-    other_way = activations(np.ascontiguousarray(batch[::-1]))
+    other_way = activations(batch[::-1].copy("K"))  # as it lies in memory
     for (name, one), (_, other) in zip(activations(batch), other_way, strict=True):
         if not torch.equal(one, other.flip(0)):
             problem = f"at layer {name} a sample's result depends on the others of its batch"
@@ -76,7 +76,7 @@ def _check_independent(core: str, activations: Activations, reader: Reader) -> N
 def described_layers(
     activations: Activations, reader: Reader, shapes: Mapping[str, Shape]
 ) -> dict[str, Any]:
-    """The description's ``layers``, with their scales."""
+    """The description's ``layers``, with their scales; 1 where a layer puts out nothing but 0."""
     squares: dict[str, list[float]] = {name: [] for name in shapes}
     for rows, batch in reader.batches(_probes(reader)):
         for name, output in activations(batch):
@@ -86,7 +86,7 @@ def described_layers(
             "channels": channels,
             "height": size,
             "width": size,
-            "scale": float(f"{np.mean(squares[name]) ** -0.5:.3g}"),
+            "scale": float(f"{(np.mean(squares[name]) or 1.0) ** -0.5:.3g}"),
         }
         for name, (channels, size) in shapes.items()
     }

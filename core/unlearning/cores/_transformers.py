@@ -13,41 +13,64 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch  # below what transformers reads once, when it is imported
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForImageClassification,
+    AutoModelForSequenceClassification,
+)
 
+from unlearning.cores._packed_linear import pack_linear_layers
 from unlearning.errors import CoreError
 
 _DROPPED = {"auto_map", "quantization_config", "attn_implementation", "dtype", "torch_dtype"}
 
 
-def build(config: bytes, weights: Mapping[str, Tensor], core: str) -> nn.Module:
+Auto = (
+    type[AutoModel]
+    | type[AutoModelForImageClassification]
+    | type[AutoModelForSequenceClassification]
+)
+"""Finds a network by its configuration."""
+
+
+def auto(*, is_text: bool, has_head: bool) -> Auto:
+    """Which of them: for a backbone, or for one with a classifier of its own."""
+    if not has_head:
+        return AutoModel
+    return AutoModelForSequenceClassification if is_text else AutoModelForImageClassification
+
+
+def build(config: bytes, weights: Mapping[str, Tensor], kind: Auto, core: str) -> nn.Module:
     """The network of a ``config.json``, with all of its weights and in inference mode.
 
     Raises:
         CoreError: if transformers has no such network, or the weights are not its own.
     """
     with torch.device("meta"):  # what does not fit is found before memory is taken
-        _check(_network(config, core), weights, core)
+        _check(_network(config, kind, core), weights, core)
     with torch.random.fork_rng(devices=[]):
-        network = _network(config, core)
+        network = _network(config, kind, core)
     network.load_state_dict(weights)
-    return network.eval()
+    return pack_linear_layers(network.eval())
 
 
 def without_pooler(network: nn.Module) -> nn.Module:
-    """The backbone without what only some checkpoints train, and nothing here runs."""
+    """A backbone without what only some checkpoints train, and only classifiers run."""
+    if network.base_model is not network:
+        return network
     pooler = getattr(network, "pooler", None)
     if isinstance(pooler, nn.Module) and any(True for _ in pooler.parameters()):
         network.pooler = None  # type: ignore[assignment]
     return network
 
 
-def _network(config: bytes, core: str) -> nn.Module:
+def _network(config: bytes, kind: Auto, core: str) -> nn.Module:
     try:
         values: dict[str, Any] = json.loads(config)
         kept = {k: v for k, v in values.items() if k not in _DROPPED and not k.startswith("_")}
         made = AutoConfig.for_model(**kept)
-        network: nn.Module = AutoModel.from_config(made, dtype=torch.float32)  # type: ignore[no-untyped-call]
+        network: nn.Module = kind.from_config(made, dtype=torch.float32)  # type: ignore[no-untyped-call]
     # Any configuration meets any of its networks here, and they raise what they please.
     except Exception as error:
         problem = f"transformers cannot build its config.json ({type(error).__name__})"

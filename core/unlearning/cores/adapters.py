@@ -4,6 +4,7 @@ A distribution adds one with a line in the group ``unlearning.adapters``, whose 
 descriptions call it and whose object is a module like those of this package.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -30,10 +31,13 @@ class Adapter(Protocol):
 class Packer(Protocol):
     """An adapter that also makes packages of networks in the format that it is named after."""
 
-    def pack(self, source: Path, name: str, provenance: str) -> Package:
+    def pack(
+        self, source: Path, name: str, provenance: str, classes: Sequence[str] = ()
+    ) -> Package:
         """A package, of what was trained on what ``provenance`` says.
 
-        Raises CoreError for what it cannot read, or cannot read without running code.
+        ``classes`` are those of its head, where the format does not say them. Raises CoreError
+        for what it cannot read, or cannot read without running code.
         """
         ...
 

@@ -28,6 +28,7 @@ class Core(Protocol):
         feature_map, feature_bound, ridge: defaults, in real units.
         tangent_scope, tangent_ridge: defaults of TANGENT; empty and 0 for a core without it.
         activation: that the network was trained with.
+        classes: of its own head, by output; empty for a core without one (see ``head``).
     """
 
     name: str
@@ -40,6 +41,7 @@ class Core(Protocol):
     tangent_scope: str
     tangent_ridge: float
     activation: str
+    classes: tuple[str, ...]
 
     def resolve(self, feature_map: str) -> str:
         """The canonical name of a feature map; raises InvalidInputError if there is none."""
@@ -49,11 +51,15 @@ class Core(Protocol):
         """The number of features d, counting the constant 1 that ends each row."""
         ...
 
-    def extract(self, feature_map: str, samples: Samples) -> NDArray[np.float32]:
+    def extract(
+        self, feature_map: str, samples: Samples, head: Sequence[str] = ()
+    ) -> NDArray[np.float32]:
         """Computes psi, shape (n, d): scaled by constants of the core, ending in 1.
 
-        A row depends on its own sample only, not on its neighbours or its place.
-        Raises InvalidInputError, with the row, for a sample it cannot read.
+        Behind it, shape (n, d + C), come the logits of the C classes of the core's head that are
+        asked for. A row depends on its own sample only, not on its neighbours or its place.
+        Raises InvalidInputError for a class that it has not, and, with the row, for a sample it
+        cannot read.
         """
         ...
 
@@ -64,6 +70,12 @@ class Core(Protocol):
         """
         ...
 
-    def linearize(self, scope: str, classes: int, step: float) -> Linearization:
-        """J over the weights of a scope and of a classifier, for rows in units of ``step``."""
+    def linearize(
+        self, scope: str, classes: int, step: float, head: Sequence[str] = ()
+    ) -> Linearization:
+        """J over the weights of a scope and of a classifier, for rows in units of ``step``.
+
+        The classifier is the part of the core's head for these classes, all C of them, or, for
+        none, one that the core makes up.
+        """
         ...

@@ -6,8 +6,8 @@ norm runs on its ImageNet statistics, folded into the convolutions, so an image'
 features never depend on another image.
 """
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from unlearning.cores._classifier import classifier_signs
-from unlearning.cores._described import Described, defaults, layers
+from unlearning.cores._described import Described, defaults, head_of, layers
 from unlearning.cores._efficientnet import (
     HEAD,
     INPUT,
+    LOGITS,
     STEM,
     activations,
     folded_network,
@@ -30,6 +31,7 @@ from unlearning.cores._image import ImageReader
 from unlearning.cores._network import NetworkCore
 from unlearning.cores._tangent_scope import entrance
 from unlearning.cores.core import Core, Description
+from unlearning.cores.head import check_head
 from unlearning.cores.package import Package
 from unlearning.errors import CoreError
 from unlearning.piecewise_linear import Sequential
@@ -74,8 +76,13 @@ class EfficientNetLite(NetworkCore):
         said = Described(package.name, _completed(package.description))
         reader = ImageReader.of(said, BATCH)
         self._network = _network(package, reader.size)
-        found = layers(said, shapes(self._network, reader.size))
-        super().__init__(package, reader, found, defaults(said), self._activate)
+        computed = shapes(self._network, reader.size)
+        if not said.has("head"):
+            del computed[LOGITS]
+        found = layers(said, computed)
+        super().__init__(
+            package, reader, found, defaults(said), self._activate, head_of(said, found)
+        )
         tangent = said.part("tangent")
         self.tangent_scope, self.tangent_ridge = tangent.text("scope"), tangent.number("ridge")
         self._classifier_scale = tangent.number("classifier_scale")
@@ -90,29 +97,49 @@ class EfficientNetLite(NetworkCore):
         Raises:
             InvalidInputError: for any other name.
         """
-        layer = entrance(scope, list(self._layers))
+        layer = self._layer_before(scope)
         return str(PooledLayer(layer, self._layers[layer].size))
 
-    def linearize(self, scope: str, classes: int, step: float) -> TangentLinearization:
+    def linearize(
+        self, scope: str, classes: int, step: float, head: Sequence[str] = ()
+    ) -> TangentLinearization:
         """Returns J over the weights of a tangent scope and of a classifier for it.
 
         Args:
             scope: as ``entrance`` takes it, and raises for it.
             classes: the classifier's outputs.
             step: the unit of stored rows.
+            head: the classes of its own head that the classifier is of; for none, it is of
+                random signs.
+
+        Raises:
+            InvalidInputError: for a scope or a class that it has not.
         """
-        layer = entrance(scope, list(self._layers))
+        check_head(self, head)
+        layer = self._layer_before(scope)
         taken = self._layers[layer]
-        signs = classifier_signs(self.digest, classes, self._layers[HEAD].channels)
         device = "cuda" if torch.cuda.is_available() else "cpu"
 
         def network(dtype: torch.dtype) -> Sequential:
-            classifier = self._classifier_scale * torch.tensor(signs, dtype=dtype, device=device)
-            return layers_behind(layer, self._network, classifier)
+            classifier = self._head_rows(head) if head else self._signs(classes)
+            return layers_behind(layer, self._network, classifier.to(device, dtype))
 
         return TangentLinearization(
             network, Entrance(taken.channels, taken.size, step / taken.scale)
         )
+
+    def _layer_before(self, scope: str) -> str:
+        return entrance(scope, [name for name in self._layers if name != LOGITS])
+
+    def _head_rows(self, head: Sequence[str]) -> Tensor:
+        """The head's weights for some classes. J is the same whatever its biases are."""
+        weight = cast(Tensor, self._network.get_submodule("_fc").weight).detach()
+        columns = [self.classes.index(each) for each in head]
+        return weight[columns]
+
+    def _signs(self, classes: int) -> Tensor:
+        signs = classifier_signs(self.digest, classes, self._layers[HEAD].channels)
+        return self._classifier_scale * torch.tensor(signs, dtype=torch.float64)
 
     def _activate(self, images: NDArray[np.generic]) -> Iterator[tuple[str, Tensor]]:
         return activations(self._network, torch.from_numpy(images))

@@ -1,10 +1,11 @@
 """The adapter ``torch-export``: a program that ``torch.export`` saved, for images.
 
 It takes one batch of images, float32 (n, 3, size, size) of fixed size, and puts out one or
-several tensors, (n, c) or (n, c, height, width): the layers, by number, in their order.
+several tensors, (n, c) or (n, c, height, width): the layers, by number, in their order. If
+it has a head, the last one is its logits.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from torch import Tensor
 from unlearning.cores._described import Described
 from unlearning.cores._image import ImageReader
 from unlearning.cores._network import Activations, Reader
-from unlearning.cores._packing import IMAGES, described, loaded
+from unlearning.cores._packing import HEADLESS, IMAGES, described, loaded
 from unlearning.cores._program import Program
 from unlearning.cores._program_archive import read
 from unlearning.cores.core import Core
@@ -53,7 +54,7 @@ def parts(
     return reader, activations
 
 
-def pack(source: Path, name: str, provenance: str) -> Package:
+def pack(source: Path, name: str, provenance: str, classes: Sequence[str] = ()) -> Package:
     """A package of a saved program, ``.pt2``.
 
     Images are normalised to the range -1 to 1.
@@ -62,6 +63,7 @@ def pack(source: Path, name: str, provenance: str) -> Package:
         source: what ``torch.export.save`` wrote of a program decomposed to core ATen.
         name: of the package.
         provenance: what the network was trained on.
+        classes: those whose logits are its last output; none if that is a layer as the others.
 
     Raises:
         CoreError: if it cannot be read, or not without running code.
@@ -71,10 +73,10 @@ def pack(source: Path, name: str, provenance: str) -> Package:
     description = {
         "format": FORMAT,
         "adapter": "torch-export",
-        "architecture": "a program of core ATen operations: f_c is 0",
+        "architecture": "a program of core ATen operations" + ("" if classes else HEADLESS),
         "preprocessing": {**IMAGES, "resize": [size, size], "mean": 127.5, "divisor": 127.5},
     }
-    return described(name, description, weights, {PROGRAM: text}, parts, provenance)
+    return described(name, description, weights, {PROGRAM: text}, parts, provenance, classes)
 
 
 def _check_tensors(core: str, program: Program, weights: Mapping[str, Any]) -> None:

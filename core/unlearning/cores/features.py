@@ -5,6 +5,7 @@ what they were computed with: the guarantee covers the weights on top of them.
 """
 
 import re
+from collections.abc import Sequence
 from typing import NoReturn
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from unlearning.cores._described import Described
 from unlearning.cores.core import Core, Description, Input, Samples
 from unlearning.cores.digest import core_digest
+from unlearning.cores.head import check_head
 from unlearning.cores.package import Installed, Package
 from unlearning.errors import CoreError, InvalidInputError
 
@@ -76,6 +78,7 @@ class FeaturesCore:
     tangent_scope = ""
     tangent_ridge = 0.0
     activation = ""
+    classes: tuple[str, ...] = ()
 
     def __init__(self, package: Package, features: int) -> None:
         self.name, self.description = package.name, package.description
@@ -101,21 +104,25 @@ class FeaturesCore:
         self.resolve(feature_map)
         return self._features + 1
 
-    def extract(self, feature_map: str, samples: Samples) -> NDArray[np.float32]:
+    def extract(
+        self, feature_map: str, samples: Samples, head: Sequence[str] = ()
+    ) -> NDArray[np.float32]:
         """Appends the constant 1 to each row.
 
         Args:
             feature_map: any name that ``resolve`` knows.
             samples: shape (n, d), float32 and finite.
+            head: no class, since there is no head.
 
         Returns:
             Shape (n, d + 1), float32.
 
         Raises:
-            InvalidInputError: for another map, and, with the row, for a row of another
+            InvalidInputError: for another map, for a head, and, with the row, for a row of another
                 width or with an entry that is not finite.
         """
         self.resolve(feature_map)
+        check_head(self, head)
         rows = self._matrix(samples)
         self._check_finite(rows)
         return np.hstack([rows, np.ones((len(rows), 1), np.float32)])
@@ -129,9 +136,11 @@ class FeaturesCore:
             "use FEATURES, or a core with a network",
         )
 
-    def linearize(self, scope: str, classes: int, step: float) -> NoReturn:
+    def linearize(
+        self, scope: str, classes: int, step: float, head: Sequence[str] = ()
+    ) -> NoReturn:
         """There is no network; raises InvalidInputError."""
-        del classes, step
+        del classes, step, head
         self.entrance(scope)
 
     def _matrix(self, samples: Samples) -> NDArray[np.float32]:

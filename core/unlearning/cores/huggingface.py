@@ -1,11 +1,12 @@
-"""The adapter ``huggingface``: a backbone in Hugging Face's format, for images or for texts.
+"""The adapter ``huggingface``: a network in Hugging Face's format, for images or for texts.
 
 Layers are the backbone's hidden states by number (``0`` is what its embeddings put out) and
 ``head``, one vector: the mean of the last hidden state's tokens, or its first token. Tokens
-of an image stand on their grid; those of a text are averaged, so their grid is 1x1.
+of an image stand on their grid; those of a text are averaged, so their grid is 1x1. A network
+saved with a classifier has its ``logits`` besides.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,10 @@ from unlearning.cores._described import Described
 from unlearning.cores._huggingface_folder import HuggingFaceFolder
 from unlearning.cores._image import ImageReader
 from unlearning.cores._network import Activations, Reader
-from unlearning.cores._packing import IMAGES, TEXTS, described, loaded
+from unlearning.cores._packing import HEADLESS, IMAGES, TEXTS, described, loaded
 from unlearning.cores._probing import tried
 from unlearning.cores._text import TextReader
-from unlearning.cores._transformers import build
+from unlearning.cores._transformers import auto, build
 from unlearning.cores.core import Core
 from unlearning.cores.package import FORMAT, Files, Package
 from unlearning.errors import CoreError
@@ -51,7 +52,8 @@ def parts(
     if CONFIG not in files:
         raise CoreError(core, f"there is no {CONFIG} in its description's files", "pack it again")
     tensors = {name: torch.tensor(tensor) for name, tensor in weights.items()}
-    network = build(files[CONFIG], tensors, core)
+    kind = auto(is_text=TOKENIZER in files, has_head=said.has("head"))
+    network = build(files[CONFIG], tensors, kind, core)
     if TOKENIZER not in files:
         return ImageReader.of(said, BATCH), ImageBackbone(network, Pooling.of(said))
     return _text_reader(core, said, files), TextBackbone(network, Pooling.of(said))
@@ -68,28 +70,32 @@ def _text_reader(core: str, said: Described, files: Files) -> TextReader:
     return TextReader(tokenizer, said.part("preprocessing").whole("tokens"))
 
 
-def pack(source: Path, name: str, provenance: str) -> Package:
-    """A package of the backbone in a folder, in Hugging Face's format.
+def pack(source: Path, name: str, provenance: str, classes: Sequence[str] = ()) -> Package:
+    """A package of the network in a folder, in Hugging Face's format.
 
     Args:
         source: the folder; its weights must be in safetensors.
         name: of the package.
         provenance: what the network was trained on.
+        classes: none, since the folder's ``id2label`` says those of its head.
 
     Raises:
         CoreError: if it cannot be read, or not without running code.
     """
     folder = HuggingFaceFolder(source, name)
-    network = folder.network()
+    if classes:
+        raise CoreError(name, "its classes are in its config.json", "change id2label there")
+    classes, is_text = folder.classes(), folder.has(TOKENIZER)
+    network = folder.network(auto(is_text=is_text, has_head=bool(classes)))
     weights = {key: tensor.numpy() for key, tensor in network.state_dict().items()}
     files = {file: folder.content(file) for file in (CONFIG, TOKENIZER) if folder.has(file)}
     description = {
         "format": FORMAT,
         "adapter": "huggingface",
-        "architecture": f"{type(network).__name__} of transformers, without a head: f_c is 0",
-        **(_of_texts(folder) if TOKENIZER in files else _of_images(folder, network, name)),
+        "architecture": f"{type(network).__name__} of transformers" + ("" if classes else HEADLESS),
+        **(_of_texts(folder) if is_text else _of_images(folder, network, name)),
     }
-    return described(name, description, weights, files, parts, provenance)
+    return described(name, description, weights, files, parts, provenance, classes)
 
 
 def _of_texts(folder: HuggingFaceFolder) -> dict[str, Any]:

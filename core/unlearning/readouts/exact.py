@@ -18,12 +18,12 @@ class ExactModel(StoredModel):
         return MixedPrivacyModel(self.objective)
 
     def logits(self, rows: Rows, weights: NDArray[np.float64]) -> Floats:
-        """W' psi."""
-        return self.objective.logits(self.psi[rows], weights)
+        """The core's and W' psi."""
+        return self.objective.logits(self.entries[rows], weights)
 
     def kernel(self, rows: Rows, /) -> Callable[[Floats], Floats]:
         """Every class has the Gram matrix of the rows."""
-        X = self.psi[rows] * self.objective.features.step
+        X = self.objective.psi(self.entries[rows]) * self.objective.features.step
 
         def product(u: Floats) -> Floats:
             return np.asarray(X @ (X.T @ u))
@@ -33,5 +33,5 @@ class ExactModel(StoredModel):
     def fitted(self, rows: Rows) -> MixedPrivacyModel:
         """A model of these rows; nothing is solved yet."""
         model = self.empty()
-        model.add(self.psi[rows], self.labels[rows], self.is_core[rows])
+        model.add(self.entries[rows], self.labels[rows], self.is_core[rows])
         return model

@@ -22,7 +22,7 @@ class StoredModel(ABC):
 
     Attributes:
         objective: what is minimised.
-        psi: lattice rows of all samples, shape (n, d).
+        entries: stored rows of all samples, shape (n, row_width).
         labels: their class indices, shape (n,).
         is_core: which of them no request can name, shape (n,).
     """
@@ -30,12 +30,12 @@ class StoredModel(ABC):
     def __init__(
         self,
         objective: Objective,
-        psi: NDArray[np.int16],
+        entries: NDArray[np.int16],
         labels: NDArray[np.integer[Any]],
         is_core: NDArray[np.bool_],
     ) -> None:
         self.objective = objective
-        self.psi = psi
+        self.entries = entries
         self.labels = labels
         self.is_core = is_core
         self._kept: dict[bytes, ForgettingModel] = {}
@@ -86,8 +86,8 @@ class StoredModel(ABC):
 
     def _forgotten(self, rows: Rows, requests: Sequence[Rows]) -> ForgettingModel:
         model, everything = self.empty(), np.concatenate([rows, *requests])
-        model.add(self.psi[everything], self.labels[everything], self.is_core[everything])
+        model.add(self.entries[everything], self.labels[everything], self.is_core[everything])
         for request in requests:
             model.release()
-            model.erase(self.psi[request], self.labels[request])
+            model.erase(self.entries[request], self.labels[request])
         return model

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unlearning.linearized import Linearization
+from unlearning.linearized import Jacobian, Linearization
 from unlearning.newton import TangentModel
 from unlearning.objective import Objective
 from unlearning.readouts.model import Floats, Rows
@@ -19,12 +19,12 @@ class NewtonModel(StoredModel):
     def __init__(
         self,
         objective: Objective,
-        psi: NDArray[np.int16],
+        entries: NDArray[np.int16],
         labels: NDArray[np.integer[Any]],
         is_core: NDArray[np.bool_],
         network: Linearization,
     ) -> None:
-        super().__init__(objective, psi, labels, is_core)
+        super().__init__(objective, entries, labels, is_core)
         self._network = network
 
     def empty(self) -> TangentModel:
@@ -32,10 +32,14 @@ class NewtonModel(StoredModel):
         return TangentModel(self.objective, self._network)
 
     def logits(self, rows: Rows, weights: NDArray[np.float64]) -> Floats:
-        """J w."""
-        return self._network.jacobian(self.psi[rows], double=False).matvec(weights)
+        """The core's and J w."""
+        change = self._jacobian(rows, double=False).matvec(weights)
+        return self.objective.f(self.entries[rows], change)
 
     def kernel(self, rows: Rows, /) -> Callable[[Floats], Floats]:
         """J J', never formed."""
-        J = self._network.jacobian(self.psi[rows], double=True)
+        J = self._jacobian(rows, double=True)
         return lambda u: J.matvec(J.rmatvec(np.asarray(u, np.float64)))
+
+    def _jacobian(self, rows: Rows, *, double: bool) -> Jacobian:
+        return self._network.jacobian(self.objective.psi(self.entries[rows]), double=double)

@@ -4,7 +4,8 @@ It is a ZIP of these, not compressed:
 
     export.json   JSON: format, "unlearn-export-v1"; model, "models/m"; release, its number;
                   salt, that of its commitments, in hex; objective, in its JSON form
-    psi.npy       little-endian int16, shape (n, d): rows on the lattice
+    psi.npy       little-endian int16, shape (n, d): rows on the lattice; where the objective has
+                  a head, shape (n, d + C): behind psi the head's logits, in multiples of 2^-9
     labels.npy    little-endian int32, shape (n,): the indices of their classes
     is_core.npy   bool, shape (n,): whether each is CORE
 
@@ -90,9 +91,9 @@ class Source:
 
 @dataclass(frozen=True)
 class Block:
-    """Some rows: psi (k, d), labels (k,) and is_core (k,)."""
+    """Some rows: entries (k, row_width), labels (k,) and is_core (k,)."""
 
-    psi: NDArray[np.int16]
+    entries: NDArray[np.int16]
     labels: NDArray[np.int32]
     is_core: NDArray[np.bool_]
 
@@ -103,11 +104,11 @@ def write(file: IO[bytes], source: Source, rows: int, blocks: Iterable[Block]) -
     with ZipFile(file, "w") as archive:
         archive.writestr(ZipInfo("export.json"), json.dumps(source.to_json(), indent=2))
         with archive.open(ZipInfo("psi.npy"), "w", force_zip64=True) as member:
-            shape = (rows, source.objective.width)
+            shape = (rows, source.objective.row_width)
             header = {"descr": _PSI.str, "fortran_order": False, "shape": shape}
             npy.write_array_header_1_0(member, header)
             for block in blocks:
-                member.write(block.psi.astype(_PSI).tobytes())
+                member.write(block.entries.astype(_PSI).tobytes())
                 labels.append(block.labels.astype(_LABELS))
                 is_core.append(block.is_core)
         for name, parts in (("labels", labels), ("is_core", is_core)):
@@ -135,7 +136,7 @@ class Export:
         if not self.rows == len(self._labels) == len(self._is_core):
             raise ValueError("the arrays are not of equal length")
         objective = self.source.objective
-        if width != objective.width:
+        if width != objective.row_width:
             raise ValueError("the rows are not as wide as the objective says")
         if not ((self._labels >= 0) & (self._labels < len(objective.classes))).all():
             raise ValueError("a label is none of the classes")
@@ -157,8 +158,8 @@ class Export:
                 part = slice(start, start + _ROWS_AT_ONCE)
                 labels, is_core = self._labels[part], self._is_core[part]
                 with _refusing():
-                    psi = _entries(member, _PSI, (len(labels), width))
-                yield Block(psi, labels, is_core)
+                    entries = _entries(member, _PSI, (len(labels), width))
+                yield Block(entries, labels, is_core)
 
 
 @contextmanager

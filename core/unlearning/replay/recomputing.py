@@ -39,7 +39,7 @@ def recompute(objective: Objective, salt: bytes, blocks: Iterable[Block]) -> Rec
         return Recomputed(_tangent_state(objective, salt, blocks), None)
     model = MixedPrivacyModel(objective)
     for block in blocks:
-        model.add(block.psi, block.labels, block.is_core)
+        model.add(block.entries, block.labels, block.is_core)
     state = model.state_commitment(salt)
     if not objective.is_exact:
         return Recomputed(state, None)
@@ -49,7 +49,7 @@ def recompute(objective: Objective, salt: bytes, blocks: Iterable[Block]) -> Rec
 def _tangent_state(objective: Objective, salt: bytes, blocks: Iterable[Block]) -> bytes:
     everything, core = list[bytes](), list[bytes]()
     for block in blocks:
-        rows = canonical_rows(block.psi, block.labels, block.is_core)
+        rows = canonical_rows(block.entries, block.labels, block.is_core)
         for digest, is_core in zip(map(row_digest, rows), block.is_core, strict=True):
             everything.append(digest)
             if is_core:

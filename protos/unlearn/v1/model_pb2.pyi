@@ -40,6 +40,7 @@ class Model(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     MINIMUM_COHORT_FIELD_NUMBER: _builtins.int
+    HAS_HEAD_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """models/{model_id}"""
     core: _builtins.str
@@ -54,6 +55,11 @@ class Model(_message.Message):
     minimum_cohort: _builtins.int
     """An erasure waits until this many subjects are to be erased together, or
     until a day before it is due; 0: never waits.
+    """
+    has_head: _builtins.bool
+    """Whether core(x) is the core's own head, its logits of these classes. It is
+    wherever the core has a head with a class of each name; to ask for it when
+    a model is created makes the lack of one an INVALID_ARGUMENT.
     """
     @_builtins.property
     def classes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -77,10 +83,11 @@ class Model(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
         minimum_cohort: _builtins.int = ...,
+        has_head: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "user_weights", b"user_weights"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["classes", b"classes", "core", b"core", "core_digest", b"core_digest", "create_time", b"create_time", "etag", b"etag", "minimum_cohort", b"minimum_cohort", "name", b"name", "release", b"release", "sample_count", b"sample_count", "subject_count", b"subject_count", "user_weights", b"user_weights"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["classes", b"classes", "core", b"core", "core_digest", b"core_digest", "create_time", b"create_time", "etag", b"etag", "has_head", b"has_head", "minimum_cohort", b"minimum_cohort", "name", b"name", "release", b"release", "sample_count", b"sample_count", "subject_count", b"subject_count", "user_weights", b"user_weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -24,23 +24,23 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aunlearn/v1/valuation.proto\x12\nunlearn.v1\"y\n\x1b\x44ifferentiateDatasetRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12(\n\tobjective\x18\x02 \x01(\x0e\x32\x15.unlearn.v1.Objective\x12\x12\n\nby_subject\x18\x03 \x01(\x08\x12\r\n\x05limit\x18\x04 \x01(\x05\"R\n\nDerivative\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\nderivative\x18\x02 \x01(\x01\x12\x16\n\x0eheld_out_error\x18\x03 \x01(\x01\x12\x0c\n\x04\x63ore\x18\x04 \x01(\x08\"^\n\x14\x45stimateErrorRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12(\n\tobjective\x18\x02 \x01(\x0e\x32\x15.unlearn.v1.Objective\x12\r\n\x05ridge\x18\x03 \x01(\x01\"I\n\x15\x45stimateErrorResponse\x12\r\n\x05\x65rror\x18\x01 \x01(\x01\x12\x10\n\x08\x61\x63\x63uracy\x18\x02 \x01(\x01\x12\x0f\n\x07samples\x18\x03 \x01(\x03*\x83\x01\n\tObjective\x12\x19\n\x15OBJECTIVE_UNSPECIFIED\x10\x00\x12\x1b\n\x17OBJECTIVE_LEAVE_ONE_OUT\x10\x01\x12\x1f\n\x1bOBJECTIVE_LEAVE_SUBJECT_OUT\x10\x02\x12\x1d\n\x19OBJECTIVE_CORE_VALIDATION\x10\x03\x32\xc3\x01\n\x10ValuationService\x12Y\n\x14\x44ifferentiateDataset\x12\'.unlearn.v1.DifferentiateDatasetRequest\x1a\x16.unlearn.v1.Derivative0\x01\x12T\n\rEstimateError\x12 .unlearn.v1.EstimateErrorRequest\x1a!.unlearn.v1.EstimateErrorResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aunlearn/v1/valuation.proto\x12\nunlearn.v1\"\x97\x01\n\x1b\x44ifferentiateDatasetRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12(\n\tobjective\x18\x02 \x01(\x0e\x32\x15.unlearn.v1.Objective\x12\x12\n\nby_subject\x18\x03 \x01(\x08\x12\r\n\x05limit\x18\x04 \x01(\x05\x12\r\n\x05ridge\x18\x05 \x01(\x01\x12\r\n\x05steps\x18\x06 \x01(\x05\"k\n\nDerivative\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\nderivative\x18\x02 \x01(\x01\x12\x16\n\x0eheld_out_error\x18\x03 \x01(\x01\x12\x0c\n\x04\x63ore\x18\x04 \x01(\x08\x12\x17\n\x0fproposed_weight\x18\x05 \x01(\x01\"^\n\x14\x45stimateErrorRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12(\n\tobjective\x18\x02 \x01(\x0e\x32\x15.unlearn.v1.Objective\x12\r\n\x05ridge\x18\x03 \x01(\x01\"I\n\x15\x45stimateErrorResponse\x12\r\n\x05\x65rror\x18\x01 \x01(\x01\x12\x10\n\x08\x61\x63\x63uracy\x18\x02 \x01(\x01\x12\x0f\n\x07samples\x18\x03 \x01(\x03*\x83\x01\n\tObjective\x12\x19\n\x15OBJECTIVE_UNSPECIFIED\x10\x00\x12\x1b\n\x17OBJECTIVE_LEAVE_ONE_OUT\x10\x01\x12\x1f\n\x1bOBJECTIVE_LEAVE_SUBJECT_OUT\x10\x02\x12\x1d\n\x19OBJECTIVE_CORE_VALIDATION\x10\x03\x32\xc3\x01\n\x10ValuationService\x12Y\n\x14\x44ifferentiateDataset\x12\'.unlearn.v1.DifferentiateDatasetRequest\x1a\x16.unlearn.v1.Derivative0\x01\x12T\n\rEstimateError\x12 .unlearn.v1.EstimateErrorRequest\x1a!.unlearn.v1.EstimateErrorResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'unlearn.v1.valuation_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_OBJECTIVE']._serialized_start=421
-  _globals['_OBJECTIVE']._serialized_end=552
-  _globals['_DIFFERENTIATEDATASETREQUEST']._serialized_start=42
-  _globals['_DIFFERENTIATEDATASETREQUEST']._serialized_end=163
-  _globals['_DERIVATIVE']._serialized_start=165
-  _globals['_DERIVATIVE']._serialized_end=247
-  _globals['_ESTIMATEERRORREQUEST']._serialized_start=249
-  _globals['_ESTIMATEERRORREQUEST']._serialized_end=343
-  _globals['_ESTIMATEERRORRESPONSE']._serialized_start=345
-  _globals['_ESTIMATEERRORRESPONSE']._serialized_end=418
-  _globals['_VALUATIONSERVICE']._serialized_start=555
-  _globals['_VALUATIONSERVICE']._serialized_end=750
+  _globals['_OBJECTIVE']._serialized_start=477
+  _globals['_OBJECTIVE']._serialized_end=608
+  _globals['_DIFFERENTIATEDATASETREQUEST']._serialized_start=43
+  _globals['_DIFFERENTIATEDATASETREQUEST']._serialized_end=194
+  _globals['_DERIVATIVE']._serialized_start=196
+  _globals['_DERIVATIVE']._serialized_end=303
+  _globals['_ESTIMATEERRORREQUEST']._serialized_start=305
+  _globals['_ESTIMATEERRORREQUEST']._serialized_end=399
+  _globals['_ESTIMATEERRORRESPONSE']._serialized_start=401
+  _globals['_ESTIMATEERRORRESPONSE']._serialized_end=474
+  _globals['_VALUATIONSERVICE']._serialized_start=611
+  _globals['_VALUATIONSERVICE']._serialized_end=806
 # @@protoc_insertion_point(module_scope)

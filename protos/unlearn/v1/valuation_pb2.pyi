@@ -52,12 +52,20 @@ class DifferentiateDatasetRequest(_message.Message):
     OBJECTIVE_FIELD_NUMBER: _builtins.int
     BY_SUBJECT_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
+    RIDGE_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     objective: Global___Objective.ValueType
     by_subject: _builtins.bool
     """Sum each subject's samples; those of no subject are left out."""
     limit: _builtins.int
     """0: all"""
+    ridge: _builtins.float
+    """under another ridge than the model's; 0: its own"""
+    steps: _builtins.int
+    """Propose weights too: so many steps of 0.1 down the gradient, which is taken
+    anew at each; at most 3. Not with by_subject.
+    """
     def __init__(
         self,
         *,
@@ -65,10 +73,12 @@ class DifferentiateDatasetRequest(_message.Message):
         objective: Global___Objective.ValueType = ...,
         by_subject: _builtins.bool = ...,
         limit: _builtins.int = ...,
+        ridge: _builtins.float = ...,
+        steps: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["by_subject", b"by_subject", "limit", b"limit", "model", b"model", "objective", b"objective"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by_subject", b"by_subject", "limit", b"limit", "model", b"model", "objective", b"objective", "ridge", b"ridge", "steps", b"steps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -82,6 +92,7 @@ class Derivative(_message.Message):
     DERIVATIVE_FIELD_NUMBER: _builtins.int
     HELD_OUT_ERROR_FIELD_NUMBER: _builtins.int
     CORE_FIELD_NUMBER: _builtins.int
+    PROPOSED_WEIGHT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """sample_id, or the subject's keyed hash with by_subject"""
     derivative: _builtins.float
@@ -92,6 +103,8 @@ class Derivative(_message.Message):
     """
     core: _builtins.bool
     """retained as CORE, so that no erasure takes it"""
+    proposed_weight: _builtins.float
+    """After the steps asked for; a model holds each sample with weight 1."""
     def __init__(
         self,
         *,
@@ -99,10 +112,11 @@ class Derivative(_message.Message):
         derivative: _builtins.float = ...,
         held_out_error: _builtins.float = ...,
         core: _builtins.bool = ...,
+        proposed_weight: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["core", b"core", "derivative", b"derivative", "held_out_error", b"held_out_error", "id", b"id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["core", b"core", "derivative", b"derivative", "held_out_error", b"held_out_error", "id", b"id", "proposed_weight", b"proposed_weight"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

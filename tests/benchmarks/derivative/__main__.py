@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 from time import monotonic
+from typing import NamedTuple
 
 import click
 import numpy as np
@@ -16,13 +17,14 @@ from tests.benchmarks import datasets, machine
 from tests.benchmarks.accuracy.images import Images
 from tests.benchmarks.data import generate
 from tests.benchmarks.datasets import Dataset
-from tests.benchmarks.derivative import choice, detection, preview, speed
+from tests.benchmarks.derivative import choice, detection, peer, preview, removal, speed
 from tests.benchmarks.derivative.choice import Extension, Reweighting, Split
 from tests.benchmarks.derivative.detection import PART, Detection
 from tests.benchmarks.derivative.page import PLOT, page
 from tests.benchmarks.derivative.plot import save
+from tests.benchmarks.derivative.removal import Removal
 from tests.benchmarks.derivative.report import CLEAN, NOISY, Report
-from tests.benchmarks.report import RESULTS, write
+from tests.benchmarks.files import RESULTS, write
 from tests.benchmarks.words import duration
 from unlearning import cores
 
@@ -84,16 +86,30 @@ def measure(sizes: Sizes) -> Report:
         speed=timed,
         preview_rows=sizes.preview_rows,
         previews=previews,
-        missing={name: how for name, how in datasets.missing().items() if name in SETS},
-        detections={name: each[0] for name, each in found.items()},
-        extensions={name: each[1] for name, each in found.items()},
-        reweightings={name: each[2] for name, each in found.items()},
+        missing=_missing(),
+        detections={name: each.detection for name, each in found.items()},
+        removals={name: each.removal for name, each in found.items()},
+        extensions={name: each.extensions for name, each in found.items()},
+        reweightings={name: each.reweightings for name, each in found.items()},
     )
 
 
-def _of_images(
-    dataset: Dataset, count: int
-) -> tuple[Detection, dict[str, Extension], dict[str, Reweighting]]:
+def _missing() -> dict[str, str]:
+    """How to install what is not there."""
+    missing = {name: how for name, how in datasets.missing().items() if name in SETS}
+    return missing if peer.FOLDER.is_dir() else {**missing, "kronfluence": peer.INSTALL}
+
+
+class OfImages(NamedTuple):
+    """What is measured on a data set."""
+
+    detection: Detection
+    removal: Removal
+    extensions: dict[str, Extension]
+    reweightings: dict[str, Reweighting]
+
+
+def _of_images(dataset: Dataset, count: int) -> OfImages:
     used = np.random.default_rng(0).permutation(len(dataset.labels))[:count]
     core = cores.load(CORE)
     with console.status(f"{dataset.name}: features"):
@@ -101,7 +117,9 @@ def _of_images(
     X, labels = images.features(core.feature_map, used), dataset.labels[used]
     split = Split.of(count, base=150, validation=150, test=count // 3)
     with console.status(f"{dataset.name}: wrong labels"):
-        detected = detection.measure(X, labels, CLASSES, core.ridge, seed=1)
+        detected = detection.measure(X, labels, CLASSES, core.ridge)
+    with console.status(f"{dataset.name}: rows removed"):
+        removed = removal.measure(X, labels, CLASSES, core.ridge)
     with console.status(f"{dataset.name}: rows to add, and weights"):
         extensions, reweightings = (
             {
@@ -110,7 +128,7 @@ def _of_images(
             }
             for chosen in (choice.extension, choice.reweighting)
         )
-    return detected, extensions, reweightings
+    return OfImages(detected, removed, extensions, reweightings)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,16 @@
 """Rows to add, and weights to change, chosen by the derivative."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from tests.benchmarks.derivative.fits import Floats, Labels, Test, Weighted, noisy
+from tests.benchmarks.derivative.detection import CALIBRATED, OWN, calibrated_ridge
+from tests.benchmarks.derivative.fits import Floats, Labels, Noisy, Test, Weighted, noisy
+from unlearning.reweighting import descend
 
-PART = 0.2
 DRAWS = 10
-STEPS, STEP = 3, 0.1
+STEPS = 3
 AT_A_TIME = 25
 EXTENSIONS = (25, 50, 100, 200, 400)
 
@@ -26,15 +27,22 @@ class Extension:
 
     def is_better(self, k: int) -> bool:
         """Than uniform choice on average."""
-        return self.by_derivative[k].loss < float(np.mean([each.loss for each in self.uniform[k]]))
+        return self.by_derivative[k].loss < Test.mean(self.uniform[k]).loss
 
 
 @dataclass(frozen=True)
 class Reweighting:
-    """Tests after 0, 1, ... steps down the gradient of the leave-one-out error."""
+    """Tests after 0, 1, ... steps, by the ridge that derivatives are taken under."""
 
     rows: int
-    tests: Sequence[Test]
+    tested: int
+    tests: Mapping[str, Sequence[Test]]
+
+    def is_kept(self, name: str) -> bool:
+        """Whether no step raised the test error by more than its standard error."""
+        before, *after = (test.error for test in self.tests[name])
+        noise = np.sqrt(before * (1 - before) / self.tested)
+        return bool(max(after) <= before + noise)
 
 
 @dataclass(frozen=True)
@@ -93,14 +101,16 @@ def extension(
 def reweighting(
     X: Floats, labels: Labels, classes: int, ridge: float, split: Split, part: float
 ) -> Reweighting:
-    """Moves weights by at most STEP at a time; a part of the labels is wrong."""
-    learned = np.concatenate([split.base, split.pool])
-    seen = noisy(labels[learned], part, classes, np.random.default_rng(3))
-    rows = Weighted.of(X[learned], seen, classes)
-    tests = []
-    for _ in range(STEPS + 1):
-        tests.append(rows.test(ridge, X[split.test], labels[split.test]))
-        derivatives = rows.derivatives(ridge)
-        step = STEP * derivatives / np.abs(derivatives).max()
-        rows = rows.weighing(np.maximum(rows.weights - step, 0))
-    return Reweighting(len(learned), tests)
+    """Moves weights down the gradient of the leave-one-out error; a part of the labels is wrong."""
+    learned = np.concatenate([split.base, split.pool, split.validation])
+    noisy_rows = Noisy.of(X[learned], labels[learned], classes, part, seed=3)
+    tests = {}
+    derivatives = noisy_rows.seen_as_right.derivatives
+    calibrated = calibrated_ridge(derivatives, noisy_rows.is_core, ridge)
+    for name, lam in ((OWN, ridge), (CALIBRATED, calibrated)):
+        rows = noisy_rows.seen_as_right
+        tests[name] = [rows.test(ridge, X[split.test], labels[split.test])]
+        for _ in range(STEPS):
+            rows = rows.weighing(descend(rows.weights, rows.derivatives(lam)))
+            tests[name].append(rows.test(ridge, X[split.test], labels[split.test]))
+    return Reweighting(len(learned), len(split.test), tests)

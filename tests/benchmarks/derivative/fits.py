@@ -1,6 +1,6 @@
 """Fits of rows in memory, and what the derivative says of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -13,6 +13,9 @@ from unlearning.objective import DEFAULT_LABEL_SCALE
 from unlearning.weighted_fit import Rows, WeightedFit
 
 BLOCK = 1024
+
+CORE_PART = 0.1
+"""Of the rows of a set with wrong labels."""
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -66,15 +69,15 @@ class Weighted:
         """Of the error on the rows that count, shape (n,)."""
         return np.concatenate(list(validation_derivatives(self.fit(ridge), self.blocks)))
 
-    def held_out_logits(self, ridge: float) -> Floats:
-        """Each row's by the fit without it, shape (n, C)."""
+    def held_out_errors(self, ridge: float) -> Floats:
+        """Each row's ||r||^2, shape (n,)."""
         fit = self.fit(ridge)
-        return np.concatenate([rows.t - leave_out(fit, rows).residuals for rows in self.blocks()])
+        left = (leave_out(fit, rows).residuals for rows in self.blocks())
+        return np.concatenate([np.square(r).sum(axis=1) for r in left])
 
     def held_out_error(self, ridge: float) -> float:
-        """The mean of ||r||^2."""
-        t = DEFAULT_LABEL_SCALE * np.eye(self.classes)[self.labels]
-        return float(np.square(t - self.held_out_logits(ridge)).sum(axis=1).mean())
+        """Their mean."""
+        return float(self.held_out_errors(ridge).mean())
 
     def test(self, ridge: float, X: Floats, labels: Labels) -> "Test":
         """How the fit does on other rows."""
@@ -87,12 +90,54 @@ class Weighted:
 
 
 @dataclass(frozen=True)
+class Noisy:
+    """Rows some of whose labels are wrong; not those of CORE rows, which are known to be right.
+
+    Attributes:
+        X: features, shape (n, d), in real units.
+        labels: the right ones, shape (n,).
+        seen: those that are given, shape (n,).
+        is_core: shape (n,).
+        classes: how many there are.
+    """
+
+    X: Floats
+    labels: Labels
+    seen: Labels
+    is_core: NDArray[np.bool_]
+    classes: int
+
+    @classmethod
+    def of(cls, X: Floats, labels: Labels, classes: int, part: float, seed: int) -> Self:
+        """Replaces a part of the labels of rows that are not CORE."""
+        rng = np.random.default_rng(seed)
+        is_core = rng.random(len(labels)) < CORE_PART
+        seen = np.where(is_core, labels, noisy(labels, part, classes, rng))
+        return cls(X, labels, seen, is_core, classes)
+
+    @property
+    def is_wrong(self) -> NDArray[np.bool_]:
+        """Whether a row's label is, shape (n,)."""
+        return np.asarray(self.seen != self.labels)
+
+    @property
+    def seen_as_right(self) -> Weighted:
+        """What a model makes of them."""
+        return Weighted.of(self.X, self.seen, self.classes)
+
+
+@dataclass(frozen=True)
 class Test:
     """The mean of ||t - f(x)||^2 on rows held back, and the part that is told wrongly."""
 
     __test__ = False
     loss: float
     error: float
+
+    @classmethod
+    def mean(cls, tests: Sequence[Self]) -> Self:
+        """Of several."""
+        return cls(*np.mean([(each.loss, each.error) for each in tests], axis=0).tolist())
 
 
 def noisy(labels: Labels, part: float, classes: int, rng: np.random.Generator) -> Labels:

@@ -6,6 +6,7 @@ from typing import Any
 
 from tests.benchmarks.derivative.choice import Extension, Reweighting
 from tests.benchmarks.derivative.detection import Detection
+from tests.benchmarks.derivative.removal import Removal
 from tests.benchmarks.derivative.speed import Speed
 from tests.benchmarks.machine import Machine
 
@@ -26,6 +27,7 @@ class Report:
     previews: Mapping[int, float]
     missing: Mapping[str, str]
     detections: Mapping[str, Detection]
+    removals: Mapping[str, Removal]
     extensions: Mapping[str, Mapping[str, Extension]]
     reweightings: Mapping[str, Mapping[str, Reweighting]]
 

@@ -1,5 +1,6 @@
 """Small backbones with random weights, saved as transformers saves them."""
 
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -8,15 +9,19 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from transformers import (
     BertConfig,
+    BertForSequenceClassification,
     BertModel,
     PreTrainedModel,
     ResNetConfig,
+    ResNetForImageClassification,
     ResNetModel,
     ViTConfig,
+    ViTForImageClassification,
     ViTImageProcessor,
     ViTModel,
 )
 
+CLASSES = {0: "cat", 1: "dog", 2: "bird", 3: "fish"}
 WORDS = ["[UNK]", "a", "black", "cat", "sat", "on", "the", "mat", "and", "slept"]
 
 
@@ -31,7 +36,7 @@ def _seeded(make: type[PreTrainedModel], config: object) -> PreTrainedModel:
         return make(config)
 
 
-def bert(folder: Path) -> Path:
+def bert(folder: Path, kind: type[PreTrainedModel] = BertModel) -> Path:
     """A text encoder of two layers, for at most 16 tokens."""
     config = BertConfig(
         vocab_size=len(WORDS),
@@ -40,10 +45,11 @@ def bert(folder: Path) -> Path:
         num_attention_heads=2,
         intermediate_size=32,
         max_position_embeddings=16,
+        id2label=CLASSES,
     )
     tokenizer = Tokenizer(WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token=WORDS[0]))
     tokenizer.pre_tokenizer = Whitespace()
-    _save(_seeded(BertModel, config), folder)
+    _save(_seeded(kind, config), folder)
     tokenizer.save(str(folder / "tokenizer.json"))
     return folder
 
@@ -54,7 +60,7 @@ def _processor(folder: Path, size: int) -> None:
     ).save_pretrained(folder)
 
 
-def vit(folder: Path) -> Path:
+def vit(folder: Path, kind: type[PreTrainedModel] = ViTModel) -> Path:
     """Two layers on 4 x 4 patches, and a class token."""
     config = ViTConfig(
         hidden_size=16,
@@ -63,15 +69,27 @@ def vit(folder: Path) -> Path:
         intermediate_size=32,
         image_size=32,
         patch_size=8,
+        id2label=CLASSES,
     )
-    _save(_seeded(ViTModel, config), folder)
+    _save(_seeded(kind, config), folder)
     _processor(folder, 32)
     return folder
 
 
-def resnet(folder: Path) -> Path:
+def resnet(folder: Path, kind: type[PreTrainedModel] = ResNetModel) -> Path:
     """Two stages of convolutions."""
-    config = ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic")
-    _save(_seeded(ResNetModel, config), folder)
+    config = ResNetConfig(
+        embedding_size=8,
+        hidden_sizes=[8, 16],
+        depths=[1, 1],
+        layer_type="basic",
+        id2label=CLASSES,
+    )
+    _save(_seeded(kind, config), folder)
     _processor(folder, 32)
     return folder
+
+
+headed_bert = partial(bert, kind=BertForSequenceClassification)
+headed_vit = partial(vit, kind=ViTForImageClassification)
+headed_resnet = partial(resnet, kind=ResNetForImageClassification)

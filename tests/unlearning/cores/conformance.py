@@ -135,6 +135,39 @@ class Conformance:
             with pytest.raises(CoreError, match=rf"description\.layers\.{name}"):
                 load(Package(package.name, description, package.weights, package.files))
 
+    def test_logits_come_behind_psi(self, core, samples, psi):
+        head = core.classes[::-1][:3]
+        outputs = core.extract("", samples, head)
+        assert (outputs[:, : psi.shape[1]] == psi).all()
+        logits = outputs[:, psi.shape[1] :]
+        assert logits.shape == (len(samples), len(head))
+        assert (np.abs(logits) < 64).all()
+        for row in (0, len(samples) - 1):
+            assert (core.extract("", take(samples, [row]), head)[0] == outputs[row]).all()
+        for column, label in enumerate(head):
+            assert (core.extract("", samples, [label])[:, -1] == logits[:, column]).all()
+
+    def test_a_class_that_no_head_has_is_said_by_name(self, core, samples):
+        with pytest.raises(InvalidInputError, match=core.name) as error:
+            core.extract("", samples, [*core.classes[:1], "no such class"])
+        assert error.value.field == "has_head"
+
+    def test_the_head_must_be_that_of_the_network(self, package):
+        head: Any = package.description.get("head")
+        if head is None:
+            pytest.skip("has no head")
+        for changed in (
+            {**head, "layer": "no such layer"},
+            {**head, "layer": next(iter(package.description["layers"]))},
+            {**head, "classes": head["classes"][1:]},
+            {**head, "classes": []},
+            {**head, "classes": [*head["classes"][1:], 7]},
+            [],
+        ):
+            description = {**package.description, "head": changed}
+            with pytest.raises(CoreError, match=r"description\.head"):
+                load(Package(package.name, description, package.weights, package.files))
+
     def test_rmatvec_is_the_adjoint_or_lacking_is_said_by_name(self, core, samples):
         if not core.tangent_scope:
             for use in (core.entrance, lambda scope: core.linearize(scope, 2, 1.0)):
@@ -144,11 +177,12 @@ class Conformance:
         lattice = feature_lattice(core.feature_bound)
         scope = core.tangent_scope
         rows = lattice.round(core.extract(core.entrance(scope), take(samples, [0, 1])))
-        jacobian = core.linearize(scope, 3, lattice.step).jacobian(
-            rows.astype(np.int16), double=True
-        )
         rng = np.random.default_rng(4)
-        v, u = rng.normal(size=jacobian.parameters), rng.normal(size=(2, 3))
-        forth, back = (jacobian.matvec(v) * u).sum(), v @ jacobian.rmatvec(u)
-        scale = np.linalg.norm(jacobian.matvec(v)) * np.linalg.norm(u)
-        assert abs(forth - back) < 1e-12 * scale
+        for head in {(), core.classes[:3]}:
+            jacobian = core.linearize(scope, 3, lattice.step, head).jacobian(
+                rows.astype(np.int16), double=True
+            )
+            v, u = rng.normal(size=jacobian.parameters), rng.normal(size=(2, 3))
+            forth, back = (jacobian.matvec(v) * u).sum(), v @ jacobian.rmatvec(u)
+            scale = np.linalg.norm(jacobian.matvec(v)) * np.linalg.norm(u)
+            assert abs(forth - back) < 1e-12 * scale

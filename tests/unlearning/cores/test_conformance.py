@@ -34,7 +34,7 @@ class TestFeatures(Conformance):
 
 
 class TestEfficientNetLite(Conformance):
-    @pytest.fixture(scope="class", params=["0", "2"])
+    @pytest.fixture(scope="class", params=["0", "0-imagenet", "2"])
     @classmethod
     def package(cls, request):
         return Library().find(f"efficientnet-lite{request.param}").open()
@@ -46,7 +46,9 @@ class TestEfficientNetLite(Conformance):
 
 
 class TestHuggingFaceImages(Conformance):
-    @pytest.fixture(scope="class", params=[backbones.vit, backbones.resnet])
+    @pytest.fixture(
+        scope="class", params=[backbones.vit, backbones.resnet, backbones.headed_resnet]
+    )
     @classmethod
     def package(cls, request, tmp_path_factory):
         source = request.param(tmp_path_factory.mktemp("source"))
@@ -59,10 +61,10 @@ class TestHuggingFaceImages(Conformance):
 
 
 class TestHuggingFaceTexts(Conformance):
-    @pytest.fixture(scope="class")
+    @pytest.fixture(scope="class", params=[backbones.bert, backbones.headed_bert])
     @classmethod
-    def package(cls, tmp_path_factory):
-        source = backbones.bert(tmp_path_factory.mktemp("source"))
+    def package(cls, request, tmp_path_factory):
+        source = request.param(tmp_path_factory.mktemp("source"))
         return huggingface.pack(source, "mine", "random numbers")
 
     @pytest.fixture(scope="class")

@@ -81,6 +81,19 @@ def saved(original, tmp_path):
     return Path(shutil.copy(original, tmp_path))
 
 
+class Dead(nn.Module):
+    """Its first layer is 0 whatever it sees."""
+
+    def forward(self, x):
+        return nn.functional.relu(x - 2), x
+
+
+def test_a_layer_of_zeros_keeps_its_scale(tmp_path):
+    package = exported_program.pack(save(tmp_path, Dead()), "dead", "nothing")
+    assert package.description["layers"]["0"]["scale"] == 1
+    assert package.digest
+
+
 def test_layers_are_the_outputs_of_the_network_itself(package):
     core = exported_program.load(package)
     x = torch.from_numpy((PIXELS - np.float32(127.5)) / np.float32(127.5)).permute(0, 3, 1, 2)
@@ -93,16 +106,34 @@ def test_layers_are_the_outputs_of_the_network_itself(package):
         np.testing.assert_allclose(psi / scale, expected, rtol=1e-4, atol=1e-5)
 
 
+CLASSES = [f"class {number}" for number in range(8)]
+
+
 class TestConformance(Conformance):
-    @pytest.fixture(scope="class")
+    @pytest.fixture(scope="class", params=[[], CLASSES])
     @classmethod
-    def package(cls, original):
-        return exported_program.pack(original, "mine", "random")
+    def package(cls, request, original):
+        return exported_program.pack(original, "mine", "random", request.param)
 
     @pytest.fixture(scope="class")
     @classmethod
     def samples(cls):
         return IMAGES
+
+
+class TestHead:
+    def test_its_logits_are_the_last_output(self, original):
+        core = exported_program.load(exported_program.pack(original, "mine", "random", CLASSES))
+        assert core.feature_map == "0:3x3"
+        x = torch.from_numpy((PIXELS - np.float32(127.5)) / np.float32(127.5)).permute(0, 3, 1, 2)
+        with torch.inference_mode():
+            logits = network()(x)[1].numpy()
+        found = core.extract("0:1x1", IMAGES, CLASSES)[:, -8:]
+        np.testing.assert_allclose(found, logits, rtol=1e-4, atol=1e-5)
+
+    def test_it_needs_a_class_for_each_logit(self, original):
+        with pytest.raises(CoreError, match="has 7 classes, and '1' is no layer of so many"):
+            exported_program.load(exported_program.pack(original, "mine", "random", CLASSES[1:]))
 
 
 def refused(file, problem):

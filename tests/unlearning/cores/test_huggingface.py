@@ -11,10 +11,18 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
-from transformers import ResNetModel, ViTModel
+from tokenizers import Tokenizer
+from transformers import (
+    BertForSequenceClassification,
+    ResNetForImageClassification,
+    ResNetModel,
+    ViTForImageClassification,
+    ViTModel,
+)
 
 from tests.unlearning.cores import backbones
 from unlearning.cores import Library, huggingface, load
+from unlearning.cores.head import has_head
 from unlearning.cores.package import Package
 from unlearning.errors import CoreError, InvalidInputError
 
@@ -108,6 +116,76 @@ class TestImages:
             found = self.features(core, str(number), maps.shape[2])
             np.testing.assert_allclose(found, maps, rtol=1e-4, atol=1e-5)
 
+    @pytest.mark.parametrize(
+        ("save", "kind"),
+        [
+            (backbones.headed_vit, ViTForImageClassification),
+            (backbones.headed_resnet, ResNetForImageClassification),
+        ],
+    )
+    def test_of_a_classifier_are_its_backbone_and_its_logits(self, tmp_path, save, kind):
+        out = self.hidden(kind.from_pretrained(save(tmp_path)))
+        core = adapted(huggingface.pack(tmp_path, "mine", "random"))
+        assert core.classes == ("cat", "dog", "bird", "fish")
+        logits = out.logits[:, :, None, None]
+        np.testing.assert_allclose(self.features(core, "logits", 1), logits, rtol=1e-4, atol=1e-5)
+        maps = out.hidden_states[1]
+        if maps.dim() == 3:
+            maps = maps[:, 1:].reshape(3, 4, 4, 16).permute(0, 3, 1, 2)
+        found = self.features(core, "1", maps.shape[2])
+        np.testing.assert_allclose(found, maps, rtol=1e-4, atol=1e-5)
+
+
+class TestTextClassifier:
+    TEXTS = ("a black cat sat on the mat", "the cat slept", "a mat")
+
+    @pytest.fixture
+    def folder(self, tmp_path):
+        return backbones.headed_bert(tmp_path)
+
+    def test_logits_are_those_of_transformers(self, folder):
+        core = adapted(huggingface.pack(folder, "mine", "random"))
+        network = BertForSequenceClassification.from_pretrained(folder).eval()
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        f_c = core.extract("", list(self.TEXTS), ["dog", "cat"])[:, -2:]
+        for text, found in zip(self.TEXTS, f_c, strict=True):
+            ids = torch.tensor([tokenizer.encode(text).ids])
+            with torch.inference_mode():
+                logits = network(input_ids=ids).logits[0, [1, 0]].numpy()
+            np.testing.assert_allclose(found, logits, rtol=1e-4, atol=1e-5)
+
+    @pytest.mark.parametrize(
+        "values",
+        [
+            {"problem_type": "multi_label_classification"},
+            {"problem_type": "regression"},
+            {"architectures": ["BertForTokenClassification"]},
+            {"architectures": None},
+            {"id2label": None},
+        ],
+    )
+    def test_what_does_not_tell_named_classes_apart_is_a_backbone(self, folder, values):
+        change_json(folder, "config.json", **values)
+        package = huggingface.pack(folder, "mine", "random")
+        assert package.description["architecture"].startswith("BertModel of transformers, without")
+        assert adapted(package).classes == ()
+
+    def test_a_name_given_twice_stands_for_no_output(self, folder):
+        labels = {"0": "cat", "1": "cat", "2": "bird", "3": "fish"}
+        change_json(folder, "config.json", id2label=labels)
+        core = adapted(huggingface.pack(folder, "mine", "random"))
+        assert has_head(core, ["fish", "bird"])
+        assert not has_head(core, ["bird", "cat"])
+        with pytest.raises(InvalidInputError, match="no class 'cat', or several"):
+            core.extract("", list(self.TEXTS), ["cat"])
+
+    def test_names_must_be_those_of_its_outputs(self, folder):
+        change_json(folder, "config.json", id2label={"1": "cat", "2": "dog"})
+        with pytest.raises(CoreError, match="id2label does not name outputs from 0 on"):
+            huggingface.pack(folder, "mine", "random")
+        with pytest.raises(CoreError, match=r"its classes are in its config\.json"):
+            huggingface.pack(folder, "mine", "random", ["cat", "dog"])
+
 
 def change_json(folder, name, **values):
     file = folder / name
@@ -150,7 +228,7 @@ class TestFolders:
     def test_what_is_no_such_folder_is_refused(self, folder):
         self.refused(folder / "none", "no weights in safetensors")
         (folder / "config.json").write_text("[")
-        self.refused(folder, "cannot load it")
+        self.refused(folder, "no JSON object")
 
 
 class TestPackages:

@@ -65,7 +65,7 @@ class OverForgetting(ExactModel):
     def unlearn(self, rows: Rows, requests: Sequence[Rows], _seed: int, /) -> Released:
         model, erased = self.fitted(rows), np.concatenate(requests)
         wrong = (self.labels[erased] + 1) % CLASSES
-        model.add(self.psi[erased], wrong, np.zeros(len(erased), np.bool_))
+        model.add(self.entries[erased], wrong, np.zeros(len(erased), np.bool_))
         return self.release(model)
 
 
@@ -82,7 +82,7 @@ class Noisy(ExactModel):
         weights = self._weights(self.fitted(rows))
         erased = np.concatenate(requests)
         errors = self.targets(erased) - self._logits(erased, weights)
-        trace = self.psi[erased].T @ errors
+        trace = self.entries[erased].T @ errors
         return self._noised(weights + self.mu * self.sigma * trace / np.linalg.norm(trace), seed)
 
     def _weights(self, model: MixedPrivacyModel) -> Floats:
@@ -93,4 +93,4 @@ class Noisy(ExactModel):
         return lambda rows: self._logits(rows, weights + noise)
 
     def _logits(self, rows: Rows, weights: Floats) -> Floats:
-        return self.objective.logits(self.psi[rows], weights)
+        return self.objective.logits(self.entries[rows], weights)

@@ -38,7 +38,7 @@ def bound(mu: float) -> InformationBound:
 
 def turned(model: ExactModel, kind: type[ExactModel], **attributes: Any) -> ExactModel:
     """The same rows, forgotten in another way."""
-    other = kind(model.objective, model.psi, model.labels, model.is_core)
+    other = kind(model.objective, model.entries, model.labels, model.is_core)
     for name, value in attributes.items():
         setattr(other, name, value)
     return other

@@ -56,6 +56,13 @@ unlearn models create pets --core efficientnet-lite0 --class cat --class dog \\
     "ridge by the error on each of them when it is left out. They are not kept.",
 )
 @click.option("--try-map", "feature_maps", multiple=True, help="A map to try; default: one.")
+@click.option(
+    "--head",
+    "has_head",
+    is_flag=True,
+    help="Refuse a core without a head of its own for all the classes. One that has such a head "
+    "uses it in any case.",
+)
 @pass_app
 def create(
     app: App,
@@ -66,6 +73,7 @@ def create(
     minimum_cohort: int,
     tune_on: Path | None,
     feature_maps: tuple[str, ...],
+    has_head: bool,
 ) -> None:
     """Create an empty model MODEL on a core. It answers with the core alone at first."""
     if feature_maps and not tune_on:
@@ -75,7 +83,12 @@ def create(
             app, core, classes, user_weights or UserWeights(), tune_on, feature_maps
         )
     created = app.client().create_model(
-        model, core, classes, user_weights=user_weights, minimum_cohort=minimum_cohort
+        model,
+        core,
+        classes,
+        user_weights=user_weights,
+        minimum_cohort=minimum_cohort,
+        has_head=has_head,
     )
     app.show(created, model_report(created))
 

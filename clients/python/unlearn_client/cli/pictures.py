@@ -1,4 +1,4 @@
-"""Values as a picture: their distribution, and the most harmful images."""
+"""Values as pictures: their distribution, the most harmful images, and errors without those."""
 
 import importlib.util
 from collections.abc import Sequence
@@ -7,13 +7,15 @@ from typing import Any, NamedTuple
 
 import click
 
-from unlearn.v1.valuation_pb2 import Derivative
+from unlearn.v1.erasure_pb2 import PreviewErasureResponse
+from unlearn.v1.valuation_pb2 import Derivative, EstimateErrorResponse
 from unlearn_client.client import Client
 from unlearn_client.samples.folder import IMAGE_SUFFIXES
 
 SHOWN = 12
 BINS = 60
 COLUMNS = 6
+BLUE = "#2563eb"
 
 
 class Shown(NamedTuple):
@@ -46,12 +48,8 @@ def harmful(
 
 def save(path: Path, values: Sequence[Derivative], images: Sequence[Shown]) -> None:
     """Draws into a file whose ending says its form."""
-    if importlib.util.find_spec("matplotlib") is None:
-        raise click.UsageError("--plot needs matplotlib: pip install 'unlearn-server[plots]'")
-    from matplotlib.figure import Figure  # an extra
-
     rows = -(-len(images) // COLUMNS)
-    figure = Figure(figsize=(11, 3.5 + 2.2 * rows), layout="constrained")
+    figure = _figure(3.5 + 2.2 * rows)
     parts = figure.subfigures(2 if rows else 1, 1, squeeze=False)
     _draw_distribution(parts[0, 0].subplots(), values)
     if rows:
@@ -59,8 +57,33 @@ def save(path: Path, values: Sequence[Derivative], images: Sequence[Shown]) -> N
     figure.savefig(path)
 
 
+def save_removals(
+    path: Path, n: int, now: EstimateErrorResponse, ahead: Sequence[PreviewErasureResponse]
+) -> None:
+    """Draws errors of what is left of n samples against the fraction removed."""
+    figure = _figure(3.5)
+    removed = [0.0, *(seen.samples / n for seen in ahead)]
+    errors = [now.error, *(seen.error_after for seen in ahead)]
+    wrong = [1 - now.accuracy, *(1 - seen.accuracy_after for seen in ahead)]
+    parts = zip(figure.subplots(1, 2), (errors, wrong), strict=True)
+    for (axes, values), what in zip(parts, ("mean squared distance", "wrong"), strict=True):
+        axes.plot(removed, values, "o-", color=BLUE)
+        axes.set_xlabel("fraction removed, the most harmful first")
+        axes.set_ylabel(f"{what}, each sample left out")
+        axes.set_ylim(bottom=0)
+    figure.savefig(path)
+
+
+def _figure(height: float) -> Any:
+    if importlib.util.find_spec("matplotlib") is None:
+        raise click.UsageError("--plot needs matplotlib: pip install 'unlearn-server[plots]'")
+    from matplotlib.figure import Figure  # an extra
+
+    return Figure(figsize=(11, height), layout="constrained")
+
+
 def _draw_distribution(axes: Any, values: Sequence[Derivative]) -> None:
-    axes.hist([value.derivative for value in values], bins=BINS, color="#2563eb")
+    axes.hist([value.derivative for value in values], bins=BINS, color=BLUE)
     axes.axvline(0, color="#1f2937", linewidth=1)
     axes.set_yscale("symlog")
     axes.set_xlabel("derivative: above 0, more weight raises the error")

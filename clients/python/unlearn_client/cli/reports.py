@@ -47,6 +47,7 @@ def model_report(model: Model) -> Table:
             ("Model", model.name),
             ("Core", model.core),
             ("Classes", ", ".join(model.classes)),
+            ("The core's head", "answers on these classes" if model.has_head else "none"),
             ("Samples", f"{model.sample_count} about {model.subject_count} subjects"),
             ("Release", model.release or NO_RELEASE),
             ("Minimum cohort", model.minimum_cohort or "none: erasures never wait"),

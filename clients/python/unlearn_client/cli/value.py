@@ -1,6 +1,8 @@
 """``unlearn value``: how large the error is, and which samples raise it."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -25,6 +27,25 @@ objective_option = click.option(
 )
 
 
+def ridge_option(default: str) -> Callable[..., Any]:
+    """--ridge, 0 unless it is given, with words on what it is then."""
+    return click.option(
+        "--ridge",
+        type=click.FloatRange(min=0),
+        default=0.0,
+        help=f"Value samples to a fit under this ridge; {default}",
+    )
+
+
+def plot_option(what: str) -> Callable[..., Any]:
+    """--plot, the file to draw something into."""
+    return click.option(
+        "--plot",
+        type=click.Path(dir_okay=False, writable=True, path_type=Path),
+        help=f"{what} into this file (PNG, SVG or PDF).",
+    )
+
+
 @click.command(
     cls=Command,
     example="""\
@@ -34,6 +55,7 @@ unlearn value pets --by-subject --objective leave-subject-out""",
 )
 @click.argument("model")
 @objective_option
+@ridge_option("default: the model's own.")
 @click.option("--by-subject", is_flag=True, help="Sum each subject's; named by its keyed hash.")
 @click.option(
     "--limit",
@@ -42,11 +64,7 @@ unlearn value pets --by-subject --objective leave-subject-out""",
     show_default=True,
     help="So many, the most harmful; 0: all.",
 )
-@click.option(
-    "--plot",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="Draw the distribution of the values shown into this file (PNG, SVG or PDF).",
-)
+@plot_option("Draw the distribution of the values shown")
 @click.option(
     "--images",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -57,6 +75,7 @@ def value(
     app: App,
     model: str,
     objective: str,
+    ridge: float,
     by_subject: bool,
     limit: int,
     plot: Path | None,
@@ -73,8 +92,12 @@ def value(
         raise click.UsageError("--images is for samples, not for --by-subject")
     client, kind = app.client(), OBJECTIVES[objective]
     with app.progress("Leaving out"):
-        error = client.estimate_error(model, kind)
-        values = list(client.differentiate_dataset(model, kind, by_subject=by_subject, limit=limit))
+        error = client.estimate_error(model, kind, ridge=ridge)
+        values = list(
+            client.differentiate_dataset(
+                model, kind, by_subject=by_subject, limit=limit, ridge=ridge
+            )
+        )
     if not app.as_json:
         app.show(error, error_report(error))
     app.show_all(values, value_listing)
