@@ -26,8 +26,8 @@ PACKAGES = ("numpy", "scipy", "torch", "scikit-learn", "pillow")
 COMPARISONS: Mapping[str, Callable[[Seen], dict[str, Any]]] = {
     "few_shot": few_shot.measure,
     "probes": probes.measure,
-    "choices": choices.measure,
     "payoff": payoff.measure,
+    "choices": choices.measure,
 }
 
 console = Console(stderr=True)

@@ -14,7 +14,7 @@ from tests.benchmarks.pretraining.probes import fitted
 from tests.benchmarks.pretraining.sets import DIGITS, EVEN, FASHION, ODD, STAMPS, held
 from unlearning.pretraining.selection import RIDGES, choose
 
-DRAWS = 5
+DRAWS = 3
 TASKS = {
     **{f"{FASHION}, {shots}-shot": (FASHION, (EVEN, ODD), shots) for shots in (5, 20, 50)},
     **{f"digits, {shots}-shot": (DIGITS, (EVEN, ODD), shots) for shots in (5, 20, 50)},

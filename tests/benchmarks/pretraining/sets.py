@@ -14,7 +14,7 @@ EVEN, ODD = 0, 1
 """Classes by the parity of their number: one half is learned, the other one is new."""
 
 MOST_LEARNED = 12_000
-MOST_EACH = {FASHION: (1500, 2000)}
+MOST_EACH = {FASHION: (1000, 1000)}
 """Training and test images that tasks are made of; all of the smaller sets'."""
 
 
