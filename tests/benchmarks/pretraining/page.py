@@ -223,8 +223,8 @@ def _limits() -> Iterator[str]:
         "better guide than the least squared error, which `choose` goes by."
     )
     yield (
-        "What was tried of consolidation besides: random heads drove the student's units to zero in "
-        "a few steps; since then they begin at zero."
+        "What was tried of consolidation besides: random heads drove the student's units to zero "
+        "in a few steps; since then they begin at zero."
     )
     yield (
         "Among the candidates for a choice are cores that learned the task's own classes from "
