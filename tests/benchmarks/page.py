@@ -162,8 +162,8 @@ def _limits(report: Report) -> list[str]:
         "inverse, a tenth the update of G, a quarter two passes over it while it is hashed, all on "
         "the one BLAS thread that the server has on two cores so that predictions go on; the "
         "rest is rows, statements, the commit and gRPC. The inverse is updated after the answer.",
-        "Many clients: an erasure costs the server some 2 ms of processor time, most of it "
-        "Python's gRPC; batches were 40 to 270 requests.",
+        "Many clients: an erasure costs the server some 4 ms of processor time, most of it "
+        "Python's gRPC and the certificate; batches were 60 to 470 requests.",
         "The roofline counts the bytes of a triangle once for each time that it must be read or "
         "written, and none for vectors. The memory's bandwidth counts what a copy reads and "
         "writes, the cache's what a dot product reads.",

@@ -12,7 +12,7 @@ from unlearning.cores._backbone import FIRST, MEAN, Pooling
 from unlearning.cores._transformers import Auto, without_pooler
 from unlearning.errors import CoreError
 
-_CLASSIFIERS = ("ForImageClassification']", "ForSequenceClassification']")
+_CLASSIFIERS = ("ForImageClassification", "ForSequenceClassification")
 _ONE_OF_MANY = (None, "single_label_classification")
 """Problem types in which each sample is of one class; None stands for the usual."""
 
@@ -59,8 +59,9 @@ class HuggingFaceFolder:
         """
         said = self.json("config.json")
         names, kinds = said.get("id2label"), said.get("architectures")
-        is_classifier = isinstance(kinds, list) and str(kinds[-1:]).endswith(_CLASSIFIERS)
-        if not (names and is_classifier and said.get("problem_type") in _ONE_OF_MANY):
+        kind = str(kinds[0]) if isinstance(kinds, list) and kinds else ""
+        is_of_one_class = said.get("problem_type") in _ONE_OF_MANY
+        if not (names and kind.endswith(_CLASSIFIERS) and is_of_one_class):
             return []
         try:
             return [str(names[str(output)]) for output in range(len(names))]

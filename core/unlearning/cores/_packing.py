@@ -56,14 +56,14 @@ def described(
     Raises:
         CoreError: if the network does not run.
     """
+    head: dict[str, Any] = {"classes": list(classes)}
     if classes:
-        description["head"] = {"classes": list(classes)}
+        description = {**description, "head": head}
     reader, activations = parts(name, Described(name, description), weights, files)
     found = shapes(name, activations, reader)
     *_, last = names = list(found)
     if classes:
-        description["head"]["layer"] = last
-        last = names[-2:][0]
+        head["layer"], last = last, names[-2:][0]
     grid = min(_GRID, found[last][1])
     whole = {
         **description,

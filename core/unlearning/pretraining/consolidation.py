@@ -3,7 +3,7 @@
 Li, Ravichandran, Fowlkes, Polito, Bhotika and Soatto (2021), arXiv:2107.08039: on images without
 labels a student learns to predict a generalist and one or more task-specific teachers, by a head
 for each, and the heads are dropped afterwards. The paper's teachers put out probabilities of
-classes. Most cores have no classifier, so here heads predict features: with v_t(x) those of
+classes. Few cores have a classifier, so here heads predict features: with v_t(x) those of
 teacher t, m_t their mean over the images and h_t(z(x)) the head's,
 
     L = mean over t of  E ||h_t(z(x)) - (v_t(x) - m_t)||^2 / E ||v_t(x) - m_t||^2,

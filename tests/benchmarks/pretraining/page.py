@@ -213,7 +213,7 @@ def _limits() -> Iterator[str]:
     )
     yield (
         "Students begin as the generalist: with its weights. The paper distils probabilities of "
-        "classes; here features are predicted, since most cores have no classifier."
+        "classes; here features are predicted, since few cores have a head."
     )
     yield f"{CENTROID}: each sample left out of its own class's mean, on the features as they are."
     yield (
