@@ -33,7 +33,7 @@ def lessons(teacher: Core, feature_map: str, encoded: Sequence[bytes]) -> Tensor
     """What a teacher makes of encoded images, at its own size and in its own colors.
 
     Returns:
-        v - m in units of its RMS over the images, float32 (n, d), without the constant 1.
+        v - m in units of its entries' RMS, float32 (n, d), without the constant 1.
 
     Raises:
         CoreError: if it sees no difference between the images.
@@ -41,7 +41,7 @@ def lessons(teacher: Core, feature_map: str, encoded: Sequence[bytes]) -> Tensor
     check_teacher(teacher, feature_map)
     features = torch.from_numpy(teacher.extract(feature_map, encoded)[:, :-1])
     centered = features - features.mean(0)
-    variance = centered.square().sum(1).mean()
+    variance = centered.square().mean()
     if not variance > 0:
         problem = "it sees no difference between the images"
         raise CoreError(teacher.name, problem, "take other images, or another teacher")
@@ -49,13 +49,19 @@ def lessons(teacher: Core, feature_map: str, encoded: Sequence[bytes]) -> Tensor
 
 
 class Consolidation(nn.Module):
-    """What is trained: an encoder and a linear head for each teacher."""
+    """What is trained: an encoder and a linear head for each teacher.
+
+    Heads begin at zero, where L is 1: random ones would be so wrong that the encoder would lose
+    what it begins with before they are right.
+    """
 
     def __init__(self, encoder: Encoder, pixels: Tensor, lessons: Sequence[Tensor]) -> None:
         """Takes images, uint8 (n, size, size, 3), and each teacher's lessons about them."""
         super().__init__()
         self.encoder = encoder
         self.heads = nn.ModuleList(nn.Linear(encoder.width, lesson.shape[1]) for lesson in lessons)
+        for weight in self.heads.parameters():
+            nn.init.zeros_(weight)
         self._images, self._lessons = pixels, lessons
 
     def forward(self, rows: Tensor, generator: Generator) -> Tensor:
@@ -64,7 +70,7 @@ class Consolidation(nn.Module):
         device = next(self.parameters()).device
         z = self.encoder(normalized(self._images[rows].to(device)))
         left = [
-            (head(z) - lesson[rows].to(device)).square().sum(1).mean()
+            (head(z) - lesson[rows].to(device)).square().mean()
             for head, lesson in zip(self.heads, self._lessons, strict=True)
         ]
         return torch.stack(left).mean()

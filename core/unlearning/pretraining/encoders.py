@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from unlearning.cores import Library, exported_program
-from unlearning.cores._efficientnet import INPUT, STEM, activations, folded_network
+from unlearning.cores._efficientnet import INPUT, LOGITS, STEM, activations, folded_network
 from unlearning.cores.package import Package
 
 _BATCH = 8
@@ -128,7 +128,7 @@ class EfficientNetLite0(Encoder):
     def layers(self, images: Tensor) -> Iterator[Tensor]:
         """Its sixteen blocks and its head."""
         named = activations(self.network, images)
-        return (output for name, output in named if name not in (INPUT, STEM))
+        return (output for name, output in named if name not in (INPUT, STEM, LOGITS))
 
     def defaults(self) -> Mapping[str, Any]:
         """Those of the core that it begins as, on no finer grid than its layers are."""

@@ -67,9 +67,9 @@ def fine_tuned(method: str) -> str:
     return f"lite-{_SHORT[method]}-stamps"
 
 
-SPECIALISTS = {FASHION: "lite-classes-fashion", STAMPS: fine_tuned(CROSS_ENTROPY)}
-STUDENTS = {FASHION: "student-both-fashion", STAMPS: "student-both-stamps"}
-LONE_STUDENTS = {FASHION: "student-alone-fashion", STAMPS: "student-alone-stamps"}
+SPECIALISTS = {FASHION: "lite-classes-fashion"}
+STUDENTS = {FASHION: "student-both-fashion"}
+LONE_STUDENTS = {FASHION: "student-alone-fashion"}
 """Of the generalist and the specialist, and of the specialist alone."""
 
 PLANS: Mapping[str, Plan] = {

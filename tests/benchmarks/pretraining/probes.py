@@ -24,7 +24,7 @@ TASKS = {
 }
 """None of these classes' labels was learned by anyone."""
 
-RELATED = {FASHION: f"{FASHION}, odd classes", STAMPS: "stamps, odd topics"}
+RELATED = {FASHION: f"{FASHION}, odd classes"}
 
 
 def compared(data: str) -> dict[str, str]:

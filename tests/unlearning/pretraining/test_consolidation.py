@@ -7,7 +7,8 @@ import torch
 from unlearning.errors import CoreError, InvalidInputError
 from unlearning.pretraining.consolidation import Consolidation, lessons
 from unlearning.pretraining.encoders import SmallEncoder
-from unlearning.pretraining.training import seeded
+from unlearning.pretraining.runs import Run
+from unlearning.pretraining.training import Schedule, seeded, train
 
 
 class Teacher:
@@ -43,21 +44,22 @@ def taught(features):
 
 def test_heads_that_know_nothing_leave_all_of_the_variance():
     made = Consolidation(SmallEncoder(16), PIXELS, [taught(WIDE), taught(NARROW)])
-    for weight in made.heads.parameters():
-        torch.nn.init.zeros_(weight)
     assert made(torch.arange(8), torch.Generator()).item() == pytest.approx(1.0, rel=1e-6)
 
 
 def test_the_loss_is_the_unexplained_variance_of_each_teacher():
     with seeded(0):
         made = Consolidation(SmallEncoder(16), PIXELS, [taught(WIDE), taught(NARROW)])
+        for weight in made.heads.parameters():
+            torch.nn.init.normal_(weight)
     z = made.encoder(((PIXELS.float() - 127.5) / 127.5).permute(0, 3, 1, 2)).detach().numpy()
     parts = []
     for head, features in zip(made.heads, (WIDE, NARROW), strict=True):
         predicted = z @ head.weight.detach().numpy().T + head.bias.detach().numpy()
         centred = features - features.mean(0)
-        rms = np.sqrt((centred**2).sum(1).mean())
-        parts.append(((predicted - centred / rms) ** 2).sum(1).mean())
+        unit = np.sqrt((centred**2).mean())
+        left = ((predicted * unit - centred) ** 2).sum(1).mean()
+        parts.append(left / (centred**2).sum(1).mean())
     found = made(torch.arange(8), torch.Generator()).item()
     assert found == pytest.approx(np.mean(parts), rel=1e-5)
 
@@ -79,3 +81,11 @@ def test_an_unknown_map_is_refused():
 def test_a_teacher_that_sees_no_difference_is_refused():
     with pytest.raises(CoreError, match="sees no difference"):
         taught(np.ones((8, 3)))
+
+
+def test_a_student_comes_to_know_its_teachers(tmp_path):
+    schedule = Schedule(steps=40, batch=8, rate=1e-2, seed=0, checkpoint_every=40)
+    with seeded(0):
+        made = Consolidation(SmallEncoder(16), PIXELS, [taught(WIDE), taught(NARROW)])
+    train(made, len(PIXELS), schedule, Run("student", tmp_path, {}), lambda *_: None)
+    assert made(torch.arange(8), torch.Generator()).item() < 0.5
