@@ -64,6 +64,15 @@ def test_what_was_stopped_ends_with_the_same_bits(tmp_path, never_stopped, stops
     assert metrics == expected_metrics
 
 
+def test_metrics_that_are_ahead_of_their_checkpoint_are_told_once(tmp_path, never_stopped):
+    with pytest.raises(StoppedError):
+        run(tmp_path, 2)
+    _, whole = never_stopped
+    (tmp_path / METRICS).write_text("".join(whole.splitlines(keepends=True)[:4]))
+    run(tmp_path)
+    assert (tmp_path / METRICS).read_text() == whole
+
+
 def test_no_more_than_an_interval_is_lost(tmp_path):
     with pytest.raises(StoppedError):
         run(tmp_path, 6)
