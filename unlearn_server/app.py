@@ -1,7 +1,6 @@
 """Builds the server's objects and runs them: the one place that knows them all."""
 
 import os
-import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -63,6 +62,7 @@ from unlearn_server.services.inference_service import InferenceService
 from unlearn_server.services.model_service import ModelService
 from unlearn_server.services.valuation_service import ValuationService
 from unlearn_server.signing import SIGNING_FILE
+from unlearn_server.stopping import Stopping
 from unlearn_server.valuing import Valuer
 from unlearn_server.witnessing import Witnessing, witnesses_of
 from unlearn_server.workspace import Workspaces
@@ -127,13 +127,11 @@ def serve(options: Options) -> None:
         StartupError: if the data directory, the database or an address cannot be used; also if
             the database is lost, which the next start may have again.
     """
-    stopping, lost = Event(), Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    stopping, lost = Stopping(), Event()
 
     def lose() -> None:
         lost.set()
-        stopping.set()
+        stopping.say()
 
     with running(options, lose) as server:
         _log.info("serving", port=server.port, metrics_port=server.metrics_port)
