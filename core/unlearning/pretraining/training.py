@@ -90,7 +90,7 @@ def train(learner: nn.Module, count: int, schedule: Schedule, run: Run, progress
     learner.to("cuda" if torch.cuda.is_available() else "cpu").train()
     weights = [weight for weight in learner.parameters() if weight.requires_grad]
     optimizer = AdamW(weights, lr=schedule.rate)
-    with _no_denormals():
+    with no_denormals():
         for step in range(run.restore(learner, optimizer), schedule.steps):
             loss = _step(learner, optimizer, schedule, step, count)
             if not isfinite(loss):
@@ -116,7 +116,7 @@ def _step(
 
 
 @contextmanager
-def _no_denormals() -> Iterator[None]:
+def no_denormals() -> Iterator[None]:
     """Dying moments become so small that arithmetic on a CPU takes ten times as long."""
     torch.set_flush_denormal(True)
     try:

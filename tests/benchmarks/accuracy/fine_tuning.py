@@ -5,7 +5,6 @@ Cross-entropy, cosine decay after a short warm-up, batch norm on its ImageNet st
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
 from math import cos, pi, sqrt
@@ -23,6 +22,7 @@ from tests.benchmarks.accuracy.images import Images
 from tests.benchmarks.accuracy.learners import Tuned, error
 from tests.benchmarks.accuracy.tasks import Draw
 from tests.benchmarks.datasets import Indices
+from unlearning.pretraining.training import no_denormals
 
 SETTINGS = (("Adam", 1e-4), ("Adam", 3e-4), ("SGD", 1e-3), ("SGD", 3e-3))
 """Optimizers with learning rates; beyond these it diverged or learned less in trials."""
@@ -75,7 +75,7 @@ def _learn(
     count = round(steps * sqrt(len(train)))
     torch.manual_seed(0)
     network = _network(images)
-    with _no_denormals():
+    with no_denormals():
         pixels = torch.from_numpy(images.pixels(train))
         mirrored = images.dataset.name in MIRRORED
         optimizer = _optimizer(network, setting)
@@ -150,13 +150,3 @@ def _predict(network: nn.Module, pixels: Tensor) -> NDArray[np.float32]:
     logits = [network(_normalised(pixels[start : start + TEST_BATCH])) for start in starts]
     whole: NDArray[np.float32] = torch.cat(logits).numpy()
     return whole
-
-
-@contextmanager
-def _no_denormals() -> Iterator[None]:
-    """Dying moments of Adam become so small that arithmetic takes ten times as long."""
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(False)
