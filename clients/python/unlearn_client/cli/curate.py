@@ -85,16 +85,18 @@ def curate(
     """
     client = app.client()
 
-    def values_under(ridge: float) -> list[Derivative]:
+    def values_under(ridge: float, steps: int = 1) -> list[Derivative]:
         kind = OBJECTIVES[objective]
         return list(client.differentiate_dataset(model, kind, ridge=ridge, steps=steps))
 
     with app.progress("Leaving out"):
         if ridge:
-            values: Sequence[Derivative] = values_under(ridge)
+            values: Sequence[Derivative] = values_under(ridge, steps)
         else:
             own = client.get_model(model).user_weights.ridge
             ridge, values = calibrate(values_under, own, epsilon)
+            if steps > 1:  # further ones only under the ridge that is taken
+                values = values_under(ridge, steps)
     click.echo(f"Valued under ridge {ridge:g}", err=True)
     erased = [v for v in values if v.derivative > epsilon and not v.core][:LARGEST_ERASURE]
     app.show_all(map(Proposal._asdict, propose(values, erased)), _listing)
