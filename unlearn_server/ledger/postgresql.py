@@ -83,9 +83,6 @@ def _configure(connection: Any, _record: object) -> None:
 def _without_rows(context: ExceptionContext) -> None:
     """Leaves of PostgreSQL's words only the first line: its details quote the row."""
     diagnosis = getattr(context.original_exception, "diag", None)
-    # The session is over, though its socket may not tell yet.
-    if context.connection and getattr(diagnosis, "severity_nonlocalized", None) == "FATAL":
-        context.is_disconnect = True
     if diagnosis and diagnosis.message_primary and context.sqlalchemy_exception:
         context.original_exception.args = (diagnosis.message_primary,)
         context.sqlalchemy_exception.args = (diagnosis.message_primary,)
