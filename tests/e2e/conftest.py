@@ -129,10 +129,14 @@ class Process:
         """What it has written to its standard error so far."""
         return self._log.read_text()
 
+    @property
+    def is_over(self) -> bool:
+        return self._process.poll() is not None
+
     def ports(self) -> tuple[int, int]:
         """Waits until it serves; where gRPC answers, and where metrics and log are."""
         give_up = monotonic() + PATIENCE
-        while monotonic() < give_up and self._process.poll() is None:
+        while monotonic() < give_up and not self.is_over:
             for line in self.said.splitlines():
                 if line.endswith("}") and json.loads(line)["event"] == "serving":
                     told = json.loads(line)
@@ -234,10 +238,10 @@ class MakeSample(Protocol):
 
 @pytest.fixture(scope="session")
 def make_sample() -> MakeSample:
-    """A sample of random features; one without a subject is CORE."""
-    rng = np.random.default_rng(4)
+    """A sample of features that are random, but the id's own; one without a subject is CORE."""
 
     def make_sample(sample_id: str, subject_id: str = "", *, d: int = 3) -> Sample:
+        rng = np.random.default_rng(list(sample_id.encode()))
         return Sample(
             sample_id=sample_id,
             subject_id=subject_id,

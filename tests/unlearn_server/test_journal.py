@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.unlearn_server.cases import case
 from tests.unlearn_server.house import House
 from unlearn_server.certifying import Certifier
-from unlearn_server.errors import StartupError
+from unlearn_server.errors import StartupError, TakenOverError
 from unlearn_server.journal import Journal, records
 from unlearn_server.journal.lines import Lines, read
 from unlearn_server.keys import KeyRing
@@ -120,8 +120,8 @@ class Logged:
         self.open()
 
     def open(self) -> None:
-        self._journal = Journal(self._path, self._keys)
-        self._certifier = Certifier(KEY, self._journal)
+        self.journal = Journal(self._path, self._keys)
+        self._certifier = Certifier(KEY, self.journal)
         with self.database.write() as conn:
             self._certifier.open(conn, None)
 
@@ -134,7 +134,7 @@ class Logged:
 
     def show(self) -> None:
         with self.database.read() as conn:
-            self._journal.show(conn)
+            self.journal.show(conn)
 
     def check(self) -> None:
         assert remembered(self._path, self._keys) == logged(self.database)
@@ -193,6 +193,19 @@ def test_each_of_several_servers_keeps_what_any_of_them_did(
         another.show()
         another.check()
     other.database.close()
+
+
+def test_what_rests_on_less_than_is_shown_is_not_written(kept: Logged, path: Path) -> None:
+    """Another server had the next turn: the transaction that read before it has no session."""
+    kept.grow("a")
+    with kept.database.read() as conn:
+        base = log.head(conn).frontier
+    kept.grow("b")
+    kept.show()
+    before = path.read_bytes()
+    with kept.database.read() as conn, pytest.raises(TakenOverError):
+        kept.journal.append(conn, base, log.head(conn).frontier, [])
+    assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("names", ["b", "bc"])

@@ -6,7 +6,7 @@ from threading import Lock
 
 from sqlalchemy import Connection
 
-from unlearn_server.errors import StartupError
+from unlearn_server.errors import StartupError, TakenOverError
 from unlearn_server.journal import records
 from unlearn_server.journal.lines import Lines
 from unlearn_server.journal.records import Growth, Told, Tree
@@ -61,8 +61,14 @@ class Journal:
             base: the log before.
             tree: the log with them.
             leaves: from the size of ``base`` to that of ``tree``.
+
+        Raises:
+            TakenOverError: if more than ``base`` is shown by now: another server has appended
+                since, so this transaction's session has ended and it cannot commit.
         """
         with self._turn:
+            if self._shown.size > base.size:
+                raise TakenOverError
             if self._tree != Tree.of(base):
                 self._follow(conn, base)
             self._write(base, tree, leaves)
