@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from unlearn_client.cli.app import App, pass_app
+from unlearn_client.cli.outputs import Output
 from unlearn_client.cli.teaching import Command
 from unlearn_client.reports import MEDIA_TYPES
 
@@ -31,7 +32,7 @@ unlearn report --from 2026-01-01 --to 2026-04-01 --out - --format json | jq .req
 )
 @click.option(
     "--out",
-    type=click.Path(dir_okay=False, writable=True, allow_dash=True, path_type=Path),
+    type=Output(allow_dash=True),
     required=True,
     help="The file to write; - for standard output.",
 )

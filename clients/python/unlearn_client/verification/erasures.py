@@ -17,6 +17,7 @@ from unlearn_client.verification.wording import (
 )
 
 TYPE = "urn:unlearn:erasure:v1"
+SUMMARY = ("Erasure", "Erased", "Completed")
 
 
 def check_subject(members: Members) -> None:

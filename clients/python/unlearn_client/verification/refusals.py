@@ -8,6 +8,7 @@ from unlearn_client.verification.members import Members
 from unlearn_client.verification.wording import many, regulation, software, times
 
 TYPE = "urn:unlearn:refusal:v1"
+SUMMARY = ("Refused", "Ground", "Refused at")
 
 
 def check_subject(members: Members) -> None:

@@ -42,6 +42,7 @@ class Statement:
         index: where it says that it stands.
         commitments: to the ids it is about, by kind: subject, sample; one may be missing.
         claims: what it says was done, in plain words: (what, words).
+        summary: the same in a line.
         not_covered: what it says that it does not promise.
     """
 
@@ -51,6 +52,7 @@ class Statement:
     index: int
     commitments: dict[str, Commitment]
     claims: tuple[tuple[str, str], ...]
+    summary: str
     not_covered: tuple[str, ...]
 
 
@@ -66,13 +68,15 @@ def read_statement(payload: bytes) -> Statement:
     if document.get("_type") != STATEMENT_TYPE or kind is None:
         raise VerificationError("the statement is not about an erasure, nor about a refusal")
     kind.check_subject(members)
+    claims = tuple(kind.claims(members))
     return Statement(
         document=document,
         kind=kind.TYPE,
         origin=members.text("predicate.log.origin"),
         index=members.count("predicate.log.index"),
         commitments=dict(_commitments(members)),
-        claims=tuple(kind.claims(members)),
+        claims=claims,
+        summary="; ".join(words for what, words in claims if what in kind.SUMMARY),
         not_covered=tuple(members.texts("predicate.notCovered")),
     )
 
