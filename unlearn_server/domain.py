@@ -131,10 +131,9 @@ class StoredSample:
 
 @dataclass(frozen=True)
 class Release:
-    """One release; what is sealed and the commitments are there only while it is SERVING.
+    """One release; all that may be missing, but its end, is there only while it is SERVING.
 
-    ``sealed`` are its weights and salt (see ``weights``). ``solve`` is missing before the solve
-    is done.
+    ``sealed`` are its weights and salt (see ``weights``).
     """
 
     number: int

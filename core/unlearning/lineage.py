@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from unlearning.calibration import differencing_shift
 from unlearning.gaussian_dp import compose
+from unlearning.magnitude import at_least
 from unlearning.objective import Objective
 
 _Floats = NDArray[np.float64]
@@ -24,7 +25,8 @@ class Lineage:
         weights: unperturbed, in real units; None before the first release.
         gaussian_dp: sqrt(sum mu_k^2) over the last release and those that it descends from.
         differencing_gaussian_dp: mu of the last release against one who also holds the one
-            before; infinity where that is not known any more.
+            before, at most this power of ten: its digits would be a digest of who was erased.
+            Infinity where it is not known any more.
     """
 
     def __init__(self) -> None:
@@ -37,6 +39,7 @@ class Lineage:
         before, self.weights = self.weights, weights
         self.gaussian_dp = compose((self.gaussian_dp, mu)) if descends else mu
         distance = inf if before is None else float(np.linalg.norm(weights - before))
-        self.differencing_gaussian_dp = differencing_shift(
+        shift = differencing_shift(
             objective.noise, distance, objective.noise_scale, self.gaussian_dp
         )
+        self.differencing_gaussian_dp = at_least(shift)

@@ -6,7 +6,7 @@ On a quadratic a Newton step from anywhere is exact,
 
 with H and g those of the retained rows (Golatkar et al., Mixed-Privacy Forgetting, CVPR
 2021, in sum form), up to the error of the conjugate gradients that solve for it. What they
-leave undone is known afterwards: || w - w* || <= ||g|| / lam (see ``ridge``).
+leave undone is bounded afterwards: || w - w* || <= ||g|| / lam (see ``ridge``).
 
 When to stop: at the optimum lam w* = -sum_i J_i' (J_i w* - t_i), so that lam ||w*|| / n is
 at most what an average row pulls with. Solving to
@@ -14,7 +14,8 @@ at most what an average row pulls with. Solving to
     ||g|| <= ACCURACY lam ||w|| / n,   hence   || w - w* || <= ACCURACY ||w|| / n
 
 leaves undone at most a thousandth of the pull of an average row, whether one row was erased
-or many, from a warm start or a cold one, and sequences of requests add up to nothing.
+or many, from a warm start or a cold one, and sequences of requests add up to nothing. What is
+told of ||g|| is a power of ten that it was solved to (see ``ridge_solving``).
 
 Where the rows can all be fitted it is solved by their coefficients, w = J'a, else by the weights
 (see ``ridge_solving``). A warm start takes the coefficients of the rows that are still held: what
@@ -44,6 +45,7 @@ from unlearning.errors import CapacityError, NotSolvableError
 from unlearning.lattice import TARGETS
 from unlearning.lineage import Lineage
 from unlearning.linearized import Linearization
+from unlearning.magnitude import at_least
 from unlearning.multiset import RowMultiset
 from unlearning.objective import Objective
 from unlearning.release import Release
@@ -228,9 +230,11 @@ class TangentModel:
         if found is None:
             w = start.weights if start else np.zeros(J.parameters)
             found = by_weights(problem, w, accuracy, progress, stop)
+        gradient = problem.gradient(found.weights)
         return Solution(
             found.weights,
-            *problem.gradient(found.weights),
+            gradient.value,
+            max(found.tolerance, at_least(gradient.norm)),
             is_cold=start is None,
             steps=found.iterations,
             coefficients=dict(zip(digests, found.coefficients, strict=False)),

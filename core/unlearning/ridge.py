@@ -109,7 +109,8 @@ class Solution:
     Attributes:
         weights: w, shape (p,).
         gradient: of L at w on the rows held, recomputed in float64, shape (p,).
-        gradient_norm: an upper bound on its norm, of its rounding too.
+        gradient_norm: a power of ten that bounds its norm, of its rounding too: the solve's
+            tolerance, and not what it left, which depends on where it began.
         is_cold: whether w is a function of the rows held alone. If not, it still carries
             what earlier solves left of rows erased since: mu_k accumulate.
         steps: iterations; depends on the path, for the operator's eyes only.

@@ -3,9 +3,16 @@ r"""Two ways to the minimiser of a ridge problem: by its weights, or by its rows
     by weights         H w = J't
     by coefficients    (K + lam I) a = t,   w = J'a     (see ``tangent_kernel``)
 
-Each ends where ||g(w)||, recomputed in float64, is small enough. Coefficients have a
-preconditioner, and are the way for rows that can be fitted. Where they contradict each other
-at a small ridge, a = (t - J w) / lam is large and J'a loses to rounding what weights do not.
+Coefficients have a preconditioner, and are the way for rows that can be fitted. Where they
+contradict each other at a small ridge, a = (t - J w) / lam is large and J'a loses to rounding
+what weights do not.
+
+Each ends where ||g(w)||, recomputed in float64, is within a tolerance,
+
+    the largest power of ten <= accuracy lam ||w||,
+
+and that is told in place of ||g||: where within it a solve ends depends on where it began, and
+so on whoever was erased. Solving to half of it leaves room for what rounding adds to a bound.
 """
 
 from dataclasses import dataclass
@@ -15,6 +22,7 @@ from numpy.typing import NDArray
 
 from unlearning import cg
 from unlearning.cg import Preconditioner, Progress, Stop
+from unlearning.magnitude import at_most
 from unlearning.ridge import RidgeProblem
 
 _Floats = NDArray[np.float64]
@@ -22,21 +30,26 @@ _Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Found:
-    """Weights, shape (p,), and the coefficients that they were found by, shape (n, C) or (0, C)."""
+    """Weights, shape (p,), and the coefficients that they were found by, shape (n, C) or (0, C).
+
+    Attributes:
+        tolerance: of ||g||.
+    """
 
     weights: _Floats
     coefficients: _Floats
     iterations: int
+    tolerance: float
 
 
 def by_weights(
     problem: RidgeProblem, start: _Floats, accuracy: float, progress: Progress, stop: Stop
 ) -> Found:
-    """Solves until ||g|| <= accuracy lam ||w||; raises NotSolvableError as ``cg.solve`` does."""
-    lam = problem.precise.ridge
+    """Solves to an accuracy; raises NotSolvableError as ``cg.solve`` does."""
+    scale = accuracy * problem.precise.ridge
 
     def measure(w: _Floats, r: _Floats) -> tuple[float, float]:
-        return _norm(r), accuracy * lam * _norm(w)
+        return _norm(r), at_most(scale * _norm(w)) / 2
 
     found = cg.solve(
         problem.fast,
@@ -47,7 +60,8 @@ def by_weights(
         progress=progress,
         stop=stop,
     )
-    return Found(found.value, problem.targets[:0], found.iterations)
+    w = found.value
+    return Found(w, problem.targets[:0], found.iterations, at_most(scale * _norm(w)))
 
 
 def by_coefficients(
@@ -59,11 +73,11 @@ def by_coefficients(
     stop: Stop,
 ) -> Found:
     """The same from coefficients, shape (n, C)."""
-    J, lam = problem.precise.jacobian, problem.precise.ridge
+    J, scale = problem.precise.jacobian, accuracy * problem.precise.ridge
 
     def measure(a: _Floats, r: _Floats) -> tuple[float, float]:
         w, gradient = (J.rmatvec(v.reshape(start.shape)) for v in (a, r))
-        return _norm(gradient), accuracy * lam * _norm(w)
+        return _norm(gradient), at_most(scale * _norm(w)) / 2
 
     found = cg.solve(
         *problem.kernels(),
@@ -75,7 +89,8 @@ def by_coefficients(
         stop,
     )
     a = found.value.reshape(start.shape)
-    return Found(J.rmatvec(a), a, found.iterations)
+    w = J.rmatvec(a)
+    return Found(w, a, found.iterations, at_most(scale * _norm(w)))
 
 
 def _norm(v: _Floats) -> float:

@@ -19,7 +19,7 @@ belongs, and nothing is solved from zero.
 """
 
 from dataclasses import dataclass, replace
-from math import inf
+from math import inf, sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +31,7 @@ from unlearning.expansion import Carried, Expansion
 from unlearning.integers import Checked, times_rows
 from unlearning.inverse import ApproximateInverse, Inverse
 from unlearning.lattice import TARGETS
+from unlearning.magnitude import at_least
 from unlearning.objective import GRID_BITS, Objective
 from unlearning.statistics import Statistics
 from unlearning.system import NORM_SLACK, System
@@ -47,8 +48,9 @@ class SolveReport:
 
     Attributes:
         solver: ``exact``, or ``core`` for weights that no user data entered.
-        gradient_norm: Frobenius norm of grad L at the released weights, in real units.
-        distance_bound: upper bound on their distance to the optimum, in real units.
+        gradient_norm: a power of ten, at least the Frobenius norm of grad L at the released
+            weights before noise, in real units (see ``magnitude``).
+        distance_bound: upper bound on the distance of those to the optimum, in real units.
         correctly_rounded: whether they are proven to be the rounded optimum.
     """
 
@@ -84,13 +86,12 @@ class Solution:
         return self.carried.residual
 
     def report(self, objective: Objective, solver: str = "exact") -> SolveReport:
-        """The gradient of L is -R / 2 in lattice units; lam bounds its curvature from below."""
+        """The gradient of L is -R / 2 in lattice units; rounding moved no entry by half a unit."""
         norm = float(np.sqrt(np.square(self.residual.astype(np.float64)).sum()))
         units = objective.features.step * TARGETS.step
         gradient_norm = norm * NORM_SLACK * 2.0 ** -(GRID_BITS + 1) * units
-        return SolveReport(
-            solver, gradient_norm, gradient_norm / objective.ridge_in_real_units, True
-        )
+        distance = 0.5 * float(objective.weight_unit) * sqrt(self.weights.size) * NORM_SLACK
+        return SolveReport(solver, at_least(gradient_norm), distance, True)
 
 
 class _Rounded(NamedTuple):

@@ -17,6 +17,7 @@ from unlearning.information import (
     advice,
 )
 from unlearning.lineage import Lineage
+from unlearning.magnitude import at_least
 from unlearning.objective import Noise, Objective
 from unlearning.perturbation import Perturbed, perturb_tangent
 from unlearning.release import Leakage, Release
@@ -68,7 +69,8 @@ def _left(
         return inf, (advice(objective.noise, norm, lam, _trace(hessian())),)
     mu = shift(objective.noise, norm, lam, objective.noise_scale, perturbed.relative_error)
     if objective.noise == Noise.INVERSE_HESSIAN:
-        return mu + perturbed.rounding_shift, (NEWTON_ASSUMPTION, INVERSE_HESSIAN_ASSUMPTION)
+        mu += at_least(perturbed.rounding_shift)
+        return mu, (NEWTON_ASSUMPTION, INVERSE_HESSIAN_ASSUMPTION)
     return mu, (NEWTON_ASSUMPTION,)
 
 

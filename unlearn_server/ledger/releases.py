@@ -3,8 +3,8 @@
 - A release that takes long to solve for is SOLVING, at most one of a model; it is FAILED
   where no solution was found.
 - Otherwise, or then, it is SERVING, until the next one makes it DESTROYED in the same
-  transaction: the record remains; its weights and salt, which were sealed, their key and both
-  commitments are gone.
+  transaction: the record remains; its weights and salt, which were sealed, their key, both
+  commitments and how it was solved for are gone.
 - An erasure's release takes the place of one that is being solved for: it is of all rows.
 """
 
@@ -32,6 +32,7 @@ _DESTROY_SERVING = (
     .values(
         state=ReleaseState.DESTROYED,
         destroy_time=sa.bindparam("now", type_=Instant),
+        solve=None,
         payload=None,
         weights_commitment=None,
         state_commitment=None,

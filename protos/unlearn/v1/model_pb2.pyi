@@ -323,7 +323,9 @@ class Release(_message.Message):
     state_commitment: _builtins.bytes
     sample_count: _builtins.int
     @_builtins.property
-    def solve(self) -> Global___SolveReport: ...
+    def solve(self) -> Global___SolveReport:
+        """while it is SERVING, as are the commitments"""
+
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -350,8 +352,9 @@ Global___Release: _TypeAlias = Release  # noqa: Y015
 
 @_typing.final
 class SolveReport(_message.Message):
-    """The evidence for a result: functions of the released weights and the samples
-    that remain, not of the path that led there.
+    """The evidence for a result, of the weights before any noise: upper bounds, and
+    coarse, so that nobody can tell from them the samples that remain, nor the
+    path that led there.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -363,8 +366,8 @@ class SolveReport(_message.Message):
     solver: _builtins.str
     """"exact", "conjugate-gradient", "core" """
     gradient_norm: _builtins.float
-    """||grad L|| in float64 from exact or recomputed residuals: of the released
-    weights (FEATURES), of the unperturbed ones (TANGENT).
+    """||grad L|| is at most this power of ten: it is rounded up (FEATURES), or
+    what was solved to (TANGENT), proven in float64.
     """
     distance_bound: _builtins.float
     """upper bound on the distance to the optimum"""

@@ -90,6 +90,20 @@ def _write_as_of(revision: str, url: str) -> None:
     engine.dispose()
 
 
+def test_how_a_destroyed_release_was_solved_for_goes_where_an_older_version_kept_it(
+    url: str,
+) -> None:
+    _write_as_of("0008", url)
+    engine = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.begin() as conn:
+        conn.execute(sa.text("UPDATE releases SET state = 'DESTROYED'"))
+    engine.dispose()
+    database = Database.open(url)
+    with database.read() as conn:
+        assert releases.get(conn, 7, 1).solve is None
+    database.close()
+
+
 def test_what_an_older_version_left_in_clear_is_there_for_the_server_to_seal(url: str) -> None:
     _write_as_of("0007", url)
     engine = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))

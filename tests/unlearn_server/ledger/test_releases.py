@@ -69,8 +69,8 @@ def test_the_next_release_destroys_the_one_before(
         assert releases.serving(conn, model.key) == second
     assert (first.state, first.destroy_time) == (ReleaseState.DESTROYED, second.create_time)
     assert first.sample_count == 1
-    secrets = (first.sealed, first.weights_commitment, first.state_commitment)
-    assert secrets == (None, None, None)
+    assert (first.sealed, first.solve) == (None, None)
+    assert (first.weights_commitment, first.state_commitment) == (None, None)
 
 
 @ON_SQLITE

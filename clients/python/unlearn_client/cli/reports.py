@@ -75,15 +75,17 @@ def release_report(release: Release) -> Table:
     """A release and the evidence for it."""
     solve = release.solve
     proof = "proven to be the rounded optimum" if solve.correctly_rounded else "see the distance"
-    return facts(
-        [
-            ("Release", release.name),
-            ("State", Release.State.Name(release.state)),
-            ("Samples", release.sample_count),
+    pairs = [
+        ("Release", release.name),
+        ("State", Release.State.Name(release.state)),
+        ("Samples", release.sample_count),
+    ]
+    if release.HasField("solve"):
+        pairs += [
             ("Solver", f"{solve.solver}: {proof}"),
-            ("Distance to optimum", f"at most {solve.distance_bound:.3g}"),
+            ("Distance to optimum", f"at most {solve.distance_bound:.3g}, before any noise"),
         ]
-    )
+    return facts(pairs)
 
 
 def dry_run_report(erasure: Erasure) -> RenderableType:

@@ -86,7 +86,8 @@ def _solve(members: Members) -> Iterator[tuple[str, str]]:
     solver = members.text("predicate.solve.solver")
     distance = members.number("predicate.solve.distanceBound")
     rounded = members.get("predicate.solve.correctlyRounded") is True
-    proof = "the rounded optimum, bit for bit" if rounded else f"within {plain(distance)} of it"
+    near = f"within {plain(distance)} of the optimum, before any noise"
+    proof = "the rounded optimum, bit for bit" if rounded else near
     yield "Solve", f"{solver}: {proof}"
 
 
