@@ -128,7 +128,9 @@ def test_requests_that_wait_together_each_get_an_outcome_and_share_a_release(ser
     assert server.client.get_model(model_id).sample_count == 2
     assert {e.outcomes[0].release_after for e in done} == {f"models/{model_id}/releases/2"}
     assert {e.outcomes[0].bound.cohort for e in done if counts(e)[model_id]} == {3}
-    assert server.client.get_release(f"models/{model_id}/releases/1").state == Release.DESTROYED
+    destroyed = server.client.get_release(f"models/{model_id}/releases/1")
+    assert destroyed.state == Release.DESTROYED
+    assert not destroyed.HasField("solve")
 
 
 def test_a_subject_named_by_several_requests_counts_once_towards_the_cohort(server, filled, six):
