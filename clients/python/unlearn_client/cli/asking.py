@@ -52,12 +52,21 @@ def carry_out(app: App, request: Request, *, waits: bool) -> None:
     click.echo(f"Keep these: --request-id {request.request_id} --salt {salt}", err=True)
     client = app.client()
     erasure = request.send(client, validate_only=False)
+    if erasure.state == Erasure.PENDING:
+        _tell_of_cohorts(client, erasure)
     if waits:
         erasure = _wait(app, client, erasure)
     app.show(document(erasure) | {"commitmentSalt": salt}, erasure_report(erasure))
     if erasure.state == Erasure.SUCCEEDED and not any(o.erased_samples for o in erasure.outcomes):
         click.echo("Nothing was erased: no sample matched. Check the ids' spelling.", err=True)
     exit_with(erasure)
+
+
+def _tell_of_cohorts(client: Client, erasure: Erasure) -> None:
+    for name in erasure.models:
+        if (cohort := client.get_model(name).minimum_cohort) > 1:
+            words = f"{name} erases no fewer than {cohort} people together: it may wait for others"
+            click.echo(f"{words} until a day before it is due", err=True)
 
 
 def _wait(app: App, client: Client, erasure: Erasure) -> Erasure:

@@ -9,6 +9,7 @@ from unlearn_client.verification.wording import many, regulation, software, time
 
 TYPE = "urn:unlearn:refusal:v1"
 SUMMARY = ("Refused", "Ground", "Refused at")
+LOG = "predicate.log"
 
 
 def check_subject(members: Members) -> None:
@@ -30,3 +31,8 @@ def claims(members: Members) -> Iterator[tuple[str, str]]:
         yield "Named", many(members.count("predicate.commitments.subjects.count"), "subject")
     yield from times(members, "refuse", "Refused at")
     yield "Software", software(members)
+
+
+def not_covered(members: Members) -> Iterator[str]:
+    """What it says that it does not promise."""
+    yield from members.texts("predicate.notCovered")
