@@ -1,20 +1,26 @@
 """Which core, layer or map suits a task, from the task's own few samples, in closed form.
 
 The papers: CIDS has a selection algorithm for few-shot tasks whose details its abstract does not
-give, and DIVA (Golatkar et al., ICLR 2022, eq. 3) the error of a linear model on each sample when
-it is left out. Ours is to put the second in the place of the first: of several features of the
-same samples, take those, and the ridge, whose leave-one-out error is least. No sample is spent on
-validation, nothing is trained, and one eigendecomposition serves all ridges. It costs
-O(n min(n, d)^2) for n samples of width d, on top of one pass of each network over them.
+give, and DIVA (Golatkar et al., ICLR 2022, eq. 3) what a linear model makes of each sample when it
+is left out. Ours is to put the second in the place of the first: of several features of the same
+samples, take those, and the ridge, whose samples have the least log-loss when they are left out.
+The log-loss is ours too: the squared error that is fitted counts how large a logit is, not whether
+it is the largest. No sample is spent on validation, nothing is trained, and one eigendecomposition
+serves all ridges. It costs O(n min(n, d)^2) for n samples of width d, on top of one pass of each
+network over them.
 
-With X the rows psi', T the targets and a ridge lam, the residuals of the fits that lack a row are
+With X the rows psi', T = alpha * onehot(y) and a ridge lam, the residuals of the fits that lack a
+row are
 
     r = e / (1 - h) = diag(H^-1)^-1 H^-1 T,   H = X X' + lam I,
 
 the first with residuals e and leverages h of the fit of all rows, if X X' = V S V' is larger than
-X' X (n > d), and the second if it is not. The samples must be CORE rows, or users' rows as of one
-release: a choice is something learned from them. A class of a single sample is refused, since a
-fit that lacks it cannot know of it: with one shot there is nothing to choose by.
+X' X (n > d), and the second if it is not. The log-loss is the mean of -log softmax(b (T - r) /
+alpha)_y, where b = 10 makes logits that are fitted well tell classes apart almost for sure.
+
+The samples must be CORE rows, or users' rows as of one release: a choice is something learned from
+them. A class of a single sample is refused, since a fit that lacks it cannot know of it: with one
+shot there is nothing to choose by.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,35 +29,64 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import eigh
+from scipy.special import log_softmax
 
 from unlearning.errors import InvalidInputError
-from unlearning.leave_one_out import HeldOutError, held_out_error
 from unlearning.objective import DEFAULT_LABEL_SCALE
 
 RIDGES = (1.0, 10.0, 100.0, 1000.0)
 """Of psi whose entries are of order 1, as a core's are."""
 
+_SHARPNESS = 10.0
+"""b."""
+
 _Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class Score:
+    """How well samples are told by fits that lack them.
+
+    Attributes:
+        log_loss: the mean, in nats.
+        error: the mean of ||r||^2, in squared target units.
+        accuracy: the part whose class has the largest logit, the first of equals.
+    """
+
+    log_loss: float
+    error: float
+    accuracy: float
+
+    @classmethod
+    def of(cls, residuals: _Floats, targets: _Floats) -> "Score":
+        """Of residuals r and targets T, shape (n, C) both."""
+        logits, y = targets - residuals, targets.argmax(1)
+        log_p = log_softmax(_SHARPNESS / DEFAULT_LABEL_SCALE * logits, axis=1)
+        return cls(
+            -float(log_p[np.arange(len(y)), y].mean()),
+            float(np.square(residuals).sum(1).mean()),
+            float((logits.argmax(1) == y).mean()),
+        )
+
+
+@dataclass(frozen=True)
 class Choice:
-    """What has the least error on samples that are left out.
+    """What has the least log-loss on samples that are left out.
 
     Attributes:
         features: its name.
         ridge: lam, in real units.
-        errors: of all that there was to choose from, by name and ridge.
+        scores: of all that there was to choose from, by name and ridge.
     """
 
     features: str
     ridge: float
-    errors: Mapping[tuple[str, float], HeldOutError]
+    scores: Mapping[tuple[str, float], Score]
 
     @property
-    def error(self) -> HeldOutError:
+    def score(self) -> Score:
         """The chosen one's."""
-        return self.errors[self.features, self.ridge]
+        return self.scores[self.features, self.ridge]
 
 
 def choose(
@@ -72,13 +107,13 @@ def choose(
     if not features or not ridges:
         raise InvalidInputError("features", "there is nothing to choose from", "give some")
     targets = targets_of(labels)
-    errors = {
-        (name, ridge): held_out_error([(r, targets)])
+    scores = {
+        (name, ridge): Score.of(r, targets)
         for name, psi in features.items()
         for ridge, r in leave_one_out_residuals(psi, targets, ridges)
     }
-    name, ridge = min(errors, key=lambda key: errors[key].error)
-    return Choice(name, ridge, errors)
+    name, ridge = min(scores, key=lambda option: scores[option].log_loss)
+    return Choice(name, ridge, scores)
 
 
 def targets_of(labels: ArrayLike) -> _Floats:

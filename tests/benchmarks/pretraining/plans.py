@@ -109,3 +109,8 @@ SEEDS = (0, 1, 2)
 EVERY_PLAN: Mapping[str, Plan] = {
     again(name, seed): plan.again(seed) for seed in SEEDS for name, plan in PLANS.items()
 } | PLANS
+
+
+def trainings(core: str) -> list[str]:
+    """The names of a core of seed 0 and of the same from every other seed."""
+    return [again(core, seed) for seed in SEEDS]

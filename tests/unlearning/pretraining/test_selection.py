@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from unlearning.errors import InvalidInputError
 from unlearning.pretraining.episodes import episodes
-from unlearning.pretraining.selection import choose, leave_one_out_residuals, targets_of
+from unlearning.pretraining.selection import Score, choose, leave_one_out_residuals, targets_of
 
 
 def by_refits(X, T, ridge):
@@ -43,12 +43,26 @@ def test_the_better_features_are_chosen_with_their_error(n):
     noise, _ = gaussian(random, n, 15, 0.0)
     chosen = choose({"noise": noise, "good": good.astype(np.float32)}, labels, (0.5, 5.0))
     assert chosen.features == "good"
-    assert len(chosen.errors) == 4
-    assert chosen.error.error == min(each.error for each in chosen.errors.values())
-    r = by_refits(good.astype(np.float32).astype(float), targets_of(labels), chosen.ridge)
-    assert chosen.error.error == pytest.approx(np.square(r).sum(1).mean())
-    wrong = (targets_of(labels) - r).argmax(1) != labels
-    assert chosen.error.accuracy == pytest.approx(1 - wrong.mean())
+    assert len(chosen.scores) == 4
+    assert chosen.score.log_loss == min(each.log_loss for each in chosen.scores.values())
+    T = targets_of(labels)
+    r = by_refits(good.astype(np.float32).astype(float), T, chosen.ridge)
+    logits = T - r
+    odds = np.exp(10 * logits / T.max())
+    p = odds[np.arange(n), labels] / odds.sum(1)
+    assert chosen.score.log_loss == pytest.approx(-np.log(p).mean())
+    assert chosen.score.error == pytest.approx(np.square(r).sum(1).mean())
+    assert chosen.score.accuracy == pytest.approx((logits.argmax(1) == labels).mean())
+
+
+def test_rightly_told_by_little_is_better_than_nearer_on_average_with_a_mistake():
+    T = targets_of([0, 0, 1, 1])
+    little, mistaken = 0.15 * T, T.copy()
+    mistaken[3] = 0.55 * T[0] + 0.45 * T[3]
+    better, worse = (Score.of(T - logits, T) for logits in (little, mistaken))
+    assert better.log_loss < worse.log_loss
+    assert better.error > worse.error
+    assert (better.accuracy, worse.accuracy) == (1, 0.75)
 
 
 def test_a_class_of_one_sample_is_refused():
