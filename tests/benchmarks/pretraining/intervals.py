@@ -23,6 +23,7 @@ class Mean:
 
         An axis for each thing that was drawn, such as seeds and episodes. Each adds the square of
         its own half, which is Student's of the means along it: with one axis, the usual interval.
+        What was drawn but once adds nothing.
         """
         rows = np.asarray(values, np.float64)
         axes = range(rows.ndim)
@@ -40,4 +41,6 @@ class Mean:
 
 def _half(values: NDArray[np.float64]) -> float:
     n = len(values)
+    if n == 1:
+        return 0.0
     return float(t.ppf((1 + _LEVEL) / 2, n - 1) * values.std(ddof=1) / np.sqrt(n))

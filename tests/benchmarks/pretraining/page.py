@@ -60,9 +60,8 @@ def page(report: Report) -> str:
             "regression, its ridge chosen by leave-one-out) of the test images, and the "
             f"{WAYS}-way few-shot episodes from above. Generalist: EfficientNet-Lite0 of ImageNet. "
             "Specialist: the same fine-tuned by cross-entropy on half of the classes. All "
-            f"see {SIZES[LITE]} x {SIZES[LITE]} pixels. Specialists and students are "
-            f"of {len(SEEDS)} seeds; differences are seed by seed, and image by image or episode "
-            "by episode.\n",
+            f"see {SIZES[LITE]} x {SIZES[LITE]} pixels. Differences are seed by seed, and image by "
+            "image or episode by episode.\n",
             _probes(report),
             "## Choosing a core\n",
             f"Among {report.choices['candidates']} features: two maps of each core below, of seed "
@@ -213,10 +212,11 @@ def _signed(values: dict[str, float]) -> str:
 
 def _limits() -> Iterator[str]:
     yield (
-        "± is half of an interval of 95 %, the root of the sum of two squares: Student's over "
-        f"the {len(SEEDS)} seeds of training, and Student's over episodes, images or draws, which "
-        "are the same for each seed. A student's teacher is the specialist of its own seed. Rates "
-        "and temperatures were set beforehand and not tuned."
+        f"Small encoders were trained from {len(SEEDS[SMALL])} seeds, EfficientNets from "
+        f"{len(SEEDS[LITE])}; a student's teacher is the specialist of its own seed. ± is half of "
+        "an interval of 95 %, the root of the sum of two squares: Student's over seeds of "
+        "training, if there are several, and Student's over episodes, images or draws, which are "
+        "the same for each seed. Rates and temperatures were set beforehand and not tuned."
     )
     yield (
         "The first CIDS, in which each same-class key of the queue counts as much as an image's "
@@ -246,10 +246,9 @@ def _limits() -> Iterator[str]:
     )
     yield f"{CENTROID}: each sample left out of its own class's mean, on the features as they are."
     yield (
-        "The best in hindsight is the best of all features with all ridges on the very images that "
-        "it is judged by, which are few for stamps: part of the regret is chance that no rule can "
-        "foresee. That does not explain all of it: the fewest mistakes on samples left out were a "
-        "better guide than the least squared error, which `choose` goes by."
+        "The best in hindsight is the best on the very images that it is judged by: part of the "
+        "regret is chance that no rule can foresee. How much, the last column says: the regret of "
+        "taking what is best on half of the test images, judged on the other half."
     )
     yield (
         "What was tried of consolidation besides: random heads drove the student's units to zero "
