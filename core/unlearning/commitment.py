@@ -35,7 +35,6 @@ import hmac
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -91,19 +90,19 @@ def rows_digest(statistics: Statistics) -> Callable[[], bytes]:
     Hashing has begun when this returns, and goes on beside what the caller does next; the
     statistics must not change before the function returned has given the digest.
     """
-    leaves = [_POOL.submit(_sha256, leaf) for leaf in _leaves(statistics)]
-    return lambda: hashlib.sha256(b"".join(leaf.result() for leaf in leaves)).digest()
+    return _POOL.submit(_rows_digest, statistics).result
 
 
-def _sha256(leaf: Callable[[], bytes]) -> bytes:
-    return hashlib.sha256(leaf()).digest()
+def _rows_digest(statistics: Statistics) -> bytes:
+    leaves = (hashlib.sha256(leaf).digest() for leaf in _leaves(statistics))
+    return hashlib.sha256(b"".join(leaves)).digest()
 
 
-def _leaves(statistics: Statistics) -> Iterator[Callable[[], bytes]]:
-    yield partial(_int64, np.array(statistics.n))
-    yield partial(_int64, statistics.B)
+def _leaves(statistics: Statistics) -> Iterator[bytes]:
+    yield _int64(np.array(statistics.n))
+    yield _int64(statistics.B)
     for start in range(0, len(statistics.G), _ROWS_A_LEAF):
-        yield partial(_triangle_leaf, statistics.G, start)
+        yield _triangle_leaf(statistics.G, start)
 
 
 def _triangle_leaf(G: GramMatrix, start: int) -> bytes:

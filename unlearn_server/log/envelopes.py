@@ -49,5 +49,5 @@ def from_json(stored: bytes) -> Envelope:
 
 
 def to_json(envelope: Envelope) -> bytes:
-    """The envelope as a file, in RFC 8785 bytes."""
-    return rfc8785.dumps(envelope.to_dict())
+    """The envelope as a file."""
+    return json.dumps(envelope.to_dict(), sort_keys=True, separators=(",", ":")).encode()
