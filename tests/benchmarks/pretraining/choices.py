@@ -29,14 +29,14 @@ class Group(NamedTuple):
 
 SIZED, FEW_SHOT, TUNED = "sizes people have", "few-shot", "where the rule was found"
 GROUPS = {
-    SIZED: Group(ODD, (20, 50, 200), 3),
+    SIZED: Group(ODD, (20, 50, 200), 5),
     FEW_SHOT: Group(ODD, (5,), 10),
     TUNED: Group(EVEN, (5, 20, 50), 3),
 }
 
-LOG_LOSS, ERROR, ACCURACY = "log-loss left out", "squared error left out", "mistakes left out"
+LOG_LOSS, ERROR, MISTAKES = "log-loss left out", "squared error left out", "mistakes left out"
 VALIDATION, CENTROID = "validation split", "nearest centroid"
-RULES = (LOG_LOSS, ERROR, ACCURACY, VALIDATION, CENTROID)
+RULES = (LOG_LOSS, ERROR, MISTAKES, VALIDATION, CENTROID)
 ORACLE = "the best on half of the test images"
 
 Option = tuple[str, float]
@@ -141,7 +141,7 @@ def _chosen(
     scores = choice.scores
     yield LOG_LOSS, (choice.features, choice.ridge)
     yield ERROR, min(scores, key=lambda option: scores[option].error)
-    yield ACCURACY, max(scores, key=lambda o: (scores[o].accuracy, -scores[o].log_loss))
+    yield MISTAKES, max(scores, key=lambda o: (scores[o].accuracy, -scores[o].log_loss))
     yield VALIDATION, _by_validation(known, random)
     centroids = {name: centroid_accuracy(psi, known.labels) for name, psi in known.features.items()}
     name = max(centroids, key=centroids.__getitem__)

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from statistics import fmean
 from typing import Any
 
 from tests.benchmarks.machine import Machine
+from tests.benchmarks.pretraining.choices import SIZED
 from tests.benchmarks.pretraining.intervals import Mean
 from tests.benchmarks.pretraining.probes import is_related
 
@@ -49,6 +51,13 @@ class Report:
             for found in judges.values()
             if is_related(specialist, task) == related
         ]
+
+    def regret(self, rule: str, data: str = "") -> float:
+        """The mean of a rule's at sizes people have, over the tasks of one data set or of all."""
+        tasks = self.choices[SIZED]["tasks"].items()
+        return fmean(
+            found["regret"][rule]["mean"] for task, found in tasks if task.startswith(data)
+        )
 
 
 def counted(signs: list[int]) -> str:
