@@ -1,6 +1,6 @@
 PY := .venv/bin/python
 
-.PHONY: install demo test lint bench bench-imagenet bench-accuracy bench-forgetting bench-tangent bench-derivative bench-load bench-cores bench-pretraining faults protos
+.PHONY: install demo test lint bench bench-imagenet bench-accuracy bench-forgetting bench-tangent bench-derivative bench-load bench-cores bench-maps bench-replay bench-pretraining faults protos
 
 install: .venv/.installed
 
@@ -49,6 +49,12 @@ bench-load: .venv/.foreign
 
 bench-cores: .venv/.bench
 	$(PY) -m tests.benchmarks.cores
+
+bench-maps: .venv/.bench
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PY) -m tests.benchmarks.feature_maps
+
+bench-replay: .venv/.bench
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PY) -m tests.benchmarks.replay
 
 bench-pretraining: .venv/.bench
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PY) -m tests.benchmarks.pretraining

@@ -199,7 +199,7 @@ def running(options: Options, lost: Callable[[], None] = lambda: None) -> Iterat
         model_pb2_grpc.add_ModelServiceServicer_to_server(
             ModelService(
                 database,
-                Curation(database, workspaces, journal),
+                Curation(database, workspaces, changes),
                 ingest,
                 releaser,
             ),

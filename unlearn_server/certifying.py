@@ -53,11 +53,14 @@ class Certifier:
             origin: what the log is called, if that is said; one of its own otherwise.
 
         Raises:
-            StartupError: if the log is called otherwise, or its last key is another; if the
-                journal is of another log.
+            StartupError: if the log is called otherwise and not empty, or its last key is another;
+                if the journal is of another log.
         """
         if not log.has_begun(conn):
             self._begin(conn, origin or f"unlearn.local/{self._key_id[:16]}")
+        elif origin and not log.head(conn).frontier.size:  # nobody has seen more than its name
+            log.forget(conn)
+            self._begin(conn, origin)
         head = log.head(conn)
         if origin not in {None, head.origin}:
             message = f"the log is called {head.origin} for good; leave the option out"

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from unlearn_server.announcements import Announcements
 from unlearn_server.domain import Model
 from unlearn_server.errors import Reason, ServiceError
-from unlearn_server.journal import Journal
 from unlearn_server.ledger import erasures, models
 from unlearn_server.ledger.database import Database
 from unlearn_server.workspace import Workspaces
@@ -33,10 +33,10 @@ class Settings:
 class Curation:
     """Owns the list of models."""
 
-    def __init__(self, database: Database, workspaces: Workspaces, journal: Journal) -> None:
+    def __init__(self, database: Database, workspaces: Workspaces, changes: Announcements) -> None:
         self._database = database
         self._workspaces = workspaces
-        self._journal = journal
+        self._changes = changes
 
     def create(
         self,
@@ -82,7 +82,7 @@ class Curation:
                 _check_deletable(model, etag, has_open=erasures.has_open(conn, model.key))
                 models.delete(conn, model.key, datetime.now(UTC))
             self._workspaces.forget(model_id)
-        self._journal.forget([model_id])
+        self._changes.ring()
         self._database.checkpoint()
 
 

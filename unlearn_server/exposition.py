@@ -5,13 +5,14 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
+from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import MetricsHandler
 
 
 class _Handler(SimpleHTTPRequestHandler):
-    """Files of a folder, and Prometheus for every other path."""
+    """Files of a folder, and what Prometheus scrapes."""
 
     def __init__(self, registry: CollectorRegistry, *args: Any, **kwargs: Any) -> None:
         self.registry = registry
@@ -21,8 +22,10 @@ class _Handler(SimpleHTTPRequestHandler):
         """Answers a file of the log, or the metrics."""
         if self.path.startswith("/log/"):
             super().do_GET()
-        else:
+        elif urlsplit(self.path).path == "/metrics":
             MetricsHandler.do_GET(self)  # type: ignore[arg-type] # it needs the registry alone
+        else:
+            self.send_error(404)
 
     def translate_path(self, path: str) -> str:
         """A path under ``/log`` is one in the folder; ``..`` leads nowhere."""

@@ -24,6 +24,9 @@ _METHODS = frozenset(
 )
 _FORWARDED_HEADER = "x-unlearn-forwarded"
 
+_AGES = 1e9
+"""Seconds; grpc says that more remain to a call that has no deadline, and cannot be told so."""
+
 
 class ForwardingInterceptor(grpc.ServerInterceptor):
     """Answers with what the holder answers."""
@@ -70,10 +73,11 @@ class ForwardingInterceptor(grpc.ServerInterceptor):
             raise TakenOverError
         request_id = structlog.contextvars.get_contextvars()["request_id"]
         channel = self._channel(address)
+        remaining = context.time_remaining()
         call: Any = channel.stream_unary(method) if streams else channel.unary_unary(method)
         answer = call.future(
             request,
-            timeout=context.time_remaining(),
+            timeout=remaining if remaining < _AGES else None,
             metadata=((REQUEST_ID_HEADER, request_id), (_FORWARDED_HEADER, "1")),
         )
         context.add_callback(answer.cancel)

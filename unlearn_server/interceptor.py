@@ -200,7 +200,8 @@ def _code_of_silence(context: grpc.ServicerContext) -> grpc.StatusCode:
 def _is_grpcs_own(error: Exception, context: grpc.ServicerContext) -> bool:
     """Whether grpc raised it: a bare Exception after an abort, or a caller who left."""
     aborted = type(error) is Exception and _code(context) not in {None, grpc.StatusCode.OK}
-    return aborted or (isinstance(error, grpc.RpcError) and not context.is_active())
+    left = isinstance(error, (grpc.RpcError, grpc.FutureCancelledError)) and not context.is_active()
+    return aborted or left
 
 
 def _translate(error: Exception, request_id: str) -> ServiceError:

@@ -137,6 +137,7 @@ def tangent(**fields: Any) -> Model:
             "INVALID_FIELD",
             "user_weights.noise_scale",
         ),
+        ("m", weights(parametrization=7), INVALID, "INVALID_FIELD", "user_weights.parametrization"),
         ("m", weights(noise=7), INVALID, "INVALID_FIELD", "user_weights.noise"),
         ("m", tangent(tangent_scope="last:17"), INVALID, "INVALID_FIELD", "tangent_scope"),
         ("m", tangent(tangent_scope="last:0"), INVALID, "INVALID_FIELD", "tangent_scope"),
@@ -195,7 +196,7 @@ def names_table() -> list[Any]:
         ]
     for name in ("models/m", "models/m/releases/", "models/m/releases/0", "models/m/releases/1/2"):
         table.append(("models", "GetRelease", model_pb2.GetReleaseRequest(name=name), "name"))
-    for name in ("", "erasures/", "erasure/x", str(uuid4())):
+    for name in ("", "erasures/", "erasures/\0", "erasure/x", str(uuid4())):
         table += [
             ("erasures", "GetErasure", erasure_pb2.GetErasureRequest(name=name), "name"),
             ("erasures", "WatchErasure", erasure_pb2.WatchErasureRequest(name=name), "name"),
@@ -204,7 +205,7 @@ def names_table() -> list[Any]:
             ("erasures", "ExtendErasure", changed(EXTENSION, name=name), "name"),
             ("erasures", "RefuseErasure", changed(REFUSAL, name=name), "name"),
         ]
-    for name in ("", "holds/", "hold/x", str(uuid4())):
+    for name in ("", "holds/", "holds/\0", "hold/x", str(uuid4())):
         table += [
             ("erasures", "GetHold", erasure_pb2.GetHoldRequest(name=name), "name"),
             ("erasures", "LiftHold", erasure_pb2.LiftHoldRequest(name=name), "name"),
@@ -384,6 +385,7 @@ GOOD = Sample(
         (changed(GOOD, sample_id="x" * 257), "sample_id"),
         (changed(GOOD, subject_id=None), "subject_id"),
         (changed(GOOD, subject_id="x" * 257), "subject_id"),
+        (changed(GOOD, retention=7), "retention"),
         (changed(GOOD, features=None), "content"),
         (changed(GOOD, text="a poem"), "content"),
         (changed(GOOD, image=image_bytes()), "content"),

@@ -83,6 +83,7 @@ def test_curate_proposes_and_changes_nothing_until_told(
     done = run("curate", model_id, "--apply", "--yes")
     assert done.exit_code == 0
     assert "SUCCEEDED" in done.stdout
+    assert "Keep these: --request-id " in done.stderr
     left = {value.id for value in server.client.differentiate_dataset(model_id)}
     assert left == {value.id for value in values} - set(harmful)
     error = server.client.estimate_error(model_id)
@@ -148,6 +149,14 @@ def test_curate_draws_the_error_against_the_fraction_removed(
         gone = Selection.samples(erased[: round(11 * fraction)])
         seen = server.client.preview_erasure(model_id, gone)
         assert (error, part) == (seen.error_after, 1 - seen.accuracy_after)
+
+
+@pytest.mark.parametrize("command", ["value", "curate"])
+@pytest.mark.parametrize("file", ["a.tiff", "a", "missing/a.svg"])
+def test_a_picture_that_cannot_be_drawn_is_told_before_any_work(
+    run: Run, command: str, file: str
+) -> None:
+    assert "--plot" in run(command, "no-such-model", "--plot", file).stderr
 
 
 def test_preview_says_what_would_become_scarce(run: Run, server: Server, model_id: str) -> None:

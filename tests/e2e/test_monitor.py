@@ -130,6 +130,24 @@ def test_what_is_wrong_is_flagged(watched, wait_until):
         assert findings(document) == [(f"erasures/{open_id}", True)]
 
 
+def test_people_are_told_of_each_outcome_in_a_line(watched, wait_until):
+    with watched.open():
+        watched.erase("ada")
+        watched.client.place_hold("bob", "a lawsuit")
+        asked = watched.client.create_erasure(Selection.subjects(["bob"]), ["m"])
+        watched.client.refuse_erasure(asked.name, "gdpr-17-3-e", "a lawsuit")
+        command = ["monitor", "--state", watched.folder / "seen", "--key", watched.key]
+        command += ["--log", watched.data / "log"]
+        wait_until(lambda: watched.look()[1]["log"]["size"] == 2)
+        told = CliRunner().invoke(
+            main, ["--address", f"localhost:{watched.port}", *map(str, command)]
+        )
+    assert told.exit_code == 1  # the refusal is flagged
+    words = "".join(told.stdout.split())  # lines are broken anywhere
+    assert "inmodels/m;1sampleof1subjectnamed;5remain;20" in words
+    assert f"{asked.name}inmodels/m;gdpr-17-3-e;20" in words
+
+
 def test_a_changed_key_is_flagged_once_and_followed(watched, wait_until):
     with watched.open():
         watched.erase("ada")

@@ -40,6 +40,7 @@ def test_a_report_may_be_larger_than_any_other_message(book, run, tmp_path):
         ["--from", "yesterday", "--to", "2026-01-01", "--out", "a.pdf"],
         [*JANUARY, "--out", "a.doc"],
         [*JANUARY, "--out", "-"],
+        [*JANUARY, "--out", "missing/a.pdf"],
     ],
 )
 def test_what_cannot_be_asked_is_wrong_usage(book, run, words):

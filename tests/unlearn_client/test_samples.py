@@ -16,7 +16,8 @@ SECRET = "alice"  # noqa: S105 - an id that no error may show
 
 @pytest.fixture
 def photos(tmp_path):
-    for name in ["cat/alice-1.png", "cat/alice-2.PNG", "dog/old/bob-1.jpg", "dog/.hidden"]:
+    hidden = "dog/.hidden", "dog/.thumbs/bob-2.png"
+    for name in ["cat/alice-1.png", "cat/alice-2.PNG", "dog/old/bob-1.jpg", *hidden]:
         file = tmp_path / "photos" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(name.encode())

@@ -78,7 +78,7 @@ class House:
         with self.database.write() as conn:
             certifier.open(conn, None)
         self.auditor = Auditor(self.database, self.keys, workspaces, Event())
-        self._curation = Curation(self.database, workspaces, journal)
+        self._curation = Curation(self.database, workspaces, changes)
         self._ingest = Ingest(self.database, self.keys, workspaces)
         self._random = np.random.default_rng(0)
 
@@ -120,6 +120,9 @@ class House:
 
     def release(self, model_id: str) -> None:
         self._releaser.create(model_id, str(uuid4()))
+
+    def delete(self, model_id: str) -> None:
+        self._curation.delete(model_id, "")
 
     def subjects(self, *ids: str) -> Selection:
         return Selection(SelectionKind.SUBJECTS, tuple(map(self.keys.hash_subject, ids)))

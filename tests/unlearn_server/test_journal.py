@@ -13,7 +13,7 @@ from tests.unlearn_server.cases import case
 from tests.unlearn_server.house import House
 from unlearn_server.certifying import Certifier
 from unlearn_server.errors import StartupError, TakenOverError
-from unlearn_server.journal import Journal, records
+from unlearn_server.journal import Journal, keeping, records
 from unlearn_server.journal.lines import Lines, read
 from unlearn_server.keys import KeyRing
 from unlearn_server.ledger import log
@@ -247,6 +247,26 @@ def test_what_is_told_of_a_request_is_the_same_from_the_case_and_from_the_databa
         journal.open(conn)
     assert told(path, house.keys) == first
     assert [each["request"]["selection"] for each in first] == ["SUBJECTS", "SAMPLES", "SUBJECTS"]
+    house.close()
+
+
+def test_all_that_wait_and_all_that_was_deleted_is_told_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "_BLOCK", 2)
+    house = House(tmp_path)
+    house.fill("m", ["ada", "bob", "eve", "zoe", "kim"])
+    asked = [house.ask(house.subjects(who)) for who in ("ada", "bob", "eve", "zoe", "kim")]
+    house.fill("doomed", [])
+    house.delete("doomed")
+    journal = Journal(tmp_path / "another", house.keys)
+    for _ in range(2):
+        with house.database.read() as conn:
+            journal.show(conn)
+    records = list(read(tmp_path / "another", house.keys))
+    waiting = [each["requestId"] for record in records for each in record.get("open", ())]
+    assert waiting == [erasure.request_id for erasure in asked]
+    assert [record["deleted"] for record in records if "deleted" in record] == [["doomed"]]
     house.close()
 
 

@@ -99,7 +99,8 @@ def add(
         raise click.UsageError("--from and --trained-on go together")
     if classes and not source_format:
         raise click.UsageError("--class needs --from: a package says its classes itself")
-    name = name or source.resolve().stem
+    path = source.resolve()
+    name = name or (path.name if path.is_dir() else path.stem)
     with told():
         if source_format and trained_on:
             found = packer(source_format, name).pack(source, name, trained_on, classes)

@@ -1,11 +1,12 @@
 """Keeps the journal in step with the log, whatever was rolled back or done elsewhere meanwhile."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
 
 from sqlalchemy import Connection
 
+from unlearn_server.domain import Erasure
 from unlearn_server.errors import StartupError, TakenOverError
 from unlearn_server.journal import records
 from unlearn_server.journal.lines import Lines
@@ -78,23 +79,25 @@ class Journal:
 
         That is the log, requests that are open, and models that were deleted.
         """
-        self.forget(models.deleted(conn))
         head = log.head(conn).frontier
-        waiting = erasures.page(conn, erasures.OPEN_STATES, self._noted, _BLOCK)
         with self._turn:
-            if self._tree.size < head.size:
-                self._follow(conn, head)
-            if Tree.of(head) != self._shown or waiting:
+            self._forget(models.deleted(conn))
+        while (waiting := self._waiting(conn)) or Tree.of(head) != self._shown:
+            with self._turn:
+                if self._tree.size < head.size:
+                    self._follow(conn, head)
                 self._lines.append(records.shown(Tree.of(head), waiting))
                 self._shown = Tree.of(head)
                 self._noted = waiting[-1].key if waiting else self._noted
 
-    def forget(self, model_ids: Collection[str]) -> None:
+    def _waiting(self, conn: Connection) -> Sequence[Erasure]:
+        return erasures.page(conn, erasures.OPEN_STATES, self._noted, _BLOCK)
+
+    def _forget(self, model_ids: Sequence[str]) -> None:
         """Writes that models were deleted, once each."""
-        with self._turn:
-            if gone := [each for each in model_ids if each not in self._gone]:
-                self._lines.append(records.deleted(gone))
-                self._gone.update(gone)
+        if gone := [each for each in model_ids if each not in self._gone]:
+            self._lines.append(records.deleted(gone))
+            self._gone.update(gone)
 
     def _follow(self, conn: Connection, head: Frontier) -> None:
         nodes, start = log.nodes_of(conn), self._shared(conn, head)

@@ -28,7 +28,7 @@ class Lines:
         """Looks for the end.
 
         Raises:
-            StartupError: if the file cannot be used, or others may read it.
+            StartupError: if the file cannot be used.
         """
         self._path = path
         self._keys = keys

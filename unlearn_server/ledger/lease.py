@@ -19,8 +19,7 @@ from contextlib import suppress
 from threading import Event, Thread
 
 import psycopg
-from sqlalchemy import Engine, Row, TextClause, text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy import Engine, Row, TextClause, exc, text
 
 from unlearn_server.ledger import postgresql
 from unlearn_server.ledger.tenure import CHANNEL, Tenure
@@ -98,7 +97,7 @@ class Lease:
             self._try(_RESIGN, {"fence": self._fence, "channel": CHANNEL})
 
     def _try(self, statement: TextClause, values: dict[str, str | int]) -> None:
-        with suppress(DBAPIError), self._engine.begin() as connection:
+        with suppress(exc.SQLAlchemyError), self._engine.begin() as connection:
             connection.execute(statement, values)
 
     def _start(self) -> None:
@@ -117,7 +116,7 @@ class Lease:
             while not self._closing.is_set():
                 self._look()
                 self._listen()
-        except (DBAPIError, psycopg.Error):
+        except (exc.SQLAlchemyError, psycopg.Error):
             if not self._closing.is_set():
                 self._lost()
 
@@ -158,9 +157,11 @@ class Lease:
         began = _now()
         try:
             fence = self._raise_fence(seen)
-        except OperationalError as error:
+        except exc.TimeoutError:
+            return  # every connection is in use; it is tried again at the next beat
+        except exc.OperationalError as error:
             if isinstance(error.orig, psycopg.errors.LockNotAvailable):
-                return  # somebody writes for long; it is tried again at the next beat
+                return  # somebody writes for long; likewise
             raise
         if fence is None:
             return

@@ -80,6 +80,12 @@ def begin(conn: Connection, origin: str, public_key: bytes, checkpoint: str) -> 
     add_key(conn, LoggedKey(0, public_key, None))
 
 
+def forget(conn: Connection) -> None:
+    """Forgets an empty log and its key."""
+    conn.execute(sa.delete(logs))
+    conn.execute(sa.delete(signing_keys))
+
+
 def has_begun(conn: Connection) -> bool:
     """Whether there is a log."""
     return conn.execute(sa.select(logs.c.key)).one_or_none() is not None

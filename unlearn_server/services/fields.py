@@ -67,7 +67,7 @@ def request_id(value: str) -> str:
 def erasure_id(name: str, field: str = "name") -> str:
     """The request id in ``erasures/{request_id}``."""
     prefix, _, own = name.partition("/")
-    if prefix != "erasures" or not own:
+    if prefix != "erasures" or not own or not own.isprintable():
         raise invalid(field, "is not an erasure's name", "use erasures/{request_id}")
     return own
 
@@ -75,7 +75,7 @@ def erasure_id(name: str, field: str = "name") -> str:
 def hold_id(name: str) -> str:
     """The id in ``holds/{hold_id}``."""
     prefix, _, own = name.partition("/")
-    if prefix != "holds" or not own:
+    if prefix != "holds" or not own or not own.isprintable():
         raise invalid("name", "is not a hold's name", "use holds/{hold_id}")
     return own
 

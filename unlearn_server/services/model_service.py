@@ -122,6 +122,9 @@ class ModelService(model_pb2_grpc.ModelServiceServicer):
 
 def _settings(weights: model_pb2.UserWeights) -> Settings:
     """What can be checked without the core."""
+    if weights.parametrization not in model_pb2.UserWeights.Parametrization.values():
+        problem = f"{weights.parametrization} is no parametrization"
+        raise fields.invalid("user_weights.parametrization", problem, "leave it empty")
     is_tangent = weights.parametrization == model_pb2.UserWeights.TANGENT
     if weights.tangent_scope and not is_tangent:
         raise fields.invalid(
@@ -163,6 +166,9 @@ def _arrival(row: int, sample: model_pb2.Sample) -> Arrival:
         raise _bad_sample(
             row, "sample_id", "is empty or long", f"use 1 to {_LONGEST_ID} characters"
         )
+    if sample.retention not in model_pb2.Sample.Retention.values():
+        problem = f"{sample.retention} is no retention"
+        raise _bad_sample(row, "retention", problem, "use USER or CORE")
     is_core = sample.retention == model_pb2.Sample.CORE
     if len(sample.subject_id) > _LONGEST_ID or not (sample.subject_id or is_core):
         raise _bad_sample(

@@ -4,7 +4,7 @@ Every entry since the last look is fetched and verified, so that none can be lef
 must continue the one that was seen then. What is flagged is for a person to look at.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -24,6 +24,7 @@ from unlearn_client.verification import (
     Report,
     Statement,
     Witnesses,
+    rotations,
     verify,
 )
 from unlearn_client.verification.history import History
@@ -113,7 +114,8 @@ class Monitor:
         saved = memory.checkpoint.encode() if memory.checkpoint else None
         History(keyring, Pinned(self._log, current), saved)
         reports = list(self._entries(memory.seen, current, keyring))
-        statements = [report.statement for report in reports if report.statement]
+        said = [report.statement for report in reports if report.statement]
+        statements = [statement for statement in said if statement.kind != rotations.TYPE]
         refusals = [_refusal(report) for report in reports if report.refusal]
         course = Course(memory, self._budget)
         findings = [
@@ -127,15 +129,13 @@ class Monitor:
         return Look(current, tuple(statements), tuple(findings), later)
 
     def _entries(self, start: int, current: Checkpoint, keyring: Keyring) -> Iterator[Report]:
-        """What came of verifying each certificate from an index on."""
-        # What changes the key is no certificate, and was verified with the keyring.
-        rotations = {known.last for known in keyring.keys}
-        indices = [index for index in range(start, current.size) if index not in rotations]
+        """What came of verifying each entry from an index on."""
+        indices = range(start, current.size)
         for first in range(0, len(indices), _AT_ONCE):
             yield from self._verified(indices[first : first + _AT_ONCE], current, keyring)
 
     def _verified(
-        self, indices: list[int], current: Checkpoint, keyring: Keyring
+        self, indices: Sequence[int], current: Checkpoint, keyring: Keyring
     ) -> Iterator[Report]:
         given = {index: found for index in indices if (found := self._given(index))}
         # The server may show them under a newer checkpoint than the one that was read.

@@ -38,7 +38,7 @@ def parts(
     """What reads samples, and what computes them; raises CoreError."""
     if PROGRAM not in files:
         raise CoreError(core, f"there is no {PROGRAM} in its description's files", "pack it again")
-    program = Program(files[PROGRAM], core)
+    program = _program(files[PROGRAM], core)
     _check_tensors(core, program, weights)
     reader = ImageReader.of(said, batch=program.shape[0])
     if program.shape != (reader.batch, 3, reader.size, reader.size):
@@ -69,7 +69,7 @@ def pack(source: Path, name: str, provenance: str, classes: Sequence[str] = ()) 
         CoreError: if it cannot be read, or not without running code.
     """
     text, weights = read(source, name)
-    size = Program(text, name).shape[-1]
+    size = _program(text, name).shape[-1]
     description = {
         "format": FORMAT,
         "adapter": "torch-export",
@@ -77,6 +77,15 @@ def pack(source: Path, name: str, provenance: str, classes: Sequence[str] = ()) 
         "preprocessing": {**IMAGES, "resize": [size, size], "mean": 127.5, "divisor": 127.5},
     }
     return described(name, description, weights, {PROGRAM: text}, parts, provenance, classes)
+
+
+def _program(text: bytes, core: str) -> Program:
+    """The program, if it takes a batch of images; raises CoreError."""
+    program = Program(text, core)
+    if len(program.shape) != 4 or not all(type(n) is int and n > 0 for n in program.shape):
+        problem = f"the program takes {list(program.shape)}, which is no batch of images"
+        raise CoreError(core, problem, "export one of float32 (n, 3, size, size)")
+    return program
 
 
 def _check_tensors(core: str, program: Program, weights: Mapping[str, Any]) -> None:

@@ -64,6 +64,8 @@ def write(package: Package, folder: Path) -> None:
         CoreError: if the folder is there already, or cannot be written.
     """
     document = {"description": package.description, "digest": package.digest}
+    if folder.exists():
+        _refuse(package.name, f"{folder} is there already", "name a new folder")
     try:
         with _appearing(folder) as making:
             _write(making / DESCRIPTION_FILE, _json(document))
@@ -130,6 +132,9 @@ def _document(file: Path, name: str) -> dict[str, Any]:
             _refuse(name, f"{DESCRIPTION_FILE} is larger than a description may be", fix)
         document = json.loads(file.read_bytes())
         rfc8785.dumps(document)  # what the digest is over, and no NaN has
+    except OSError as error:
+        problem = f"{DESCRIPTION_FILE} cannot be read: {error.strerror}"
+        raise CoreError(name, problem, "let the server read it") from error
     except (ValueError, RecursionError, rfc8785.CanonicalizationError) as error:
         raise CoreError(name, f"{DESCRIPTION_FILE} is not JSON that can be pinned", fix) from error
     if not isinstance(document, dict) or document.keys() != {"description", "digest"}:

@@ -45,7 +45,7 @@ class Library:
         self._loaded: dict[str, Core] = {}
 
     def names(self) -> list[str]:
-        """The names that ``find`` knows, the distributions' first."""
+        """The names that ``find`` knows, the distributions' first; raises CoreError."""
         distributed = [name for core in map(_load, _distributed().values()) for name in core.names]
         return [*distributed, *sorted(self._packages())]
 
@@ -90,10 +90,16 @@ class Library:
 
     def _packages(self) -> Iterator[str]:
         """Names of folders in the library's; what is being added begins with a dot."""
-        if self._folder is not None and self._folder.is_dir():
-            yield from (
-                entry.name for entry in self._folder.iterdir() if NAME.fullmatch(entry.name)
-            )
+        if self._folder is None:
+            return
+        try:
+            found = [entry.name for entry in self._folder.iterdir()]
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            problem = f"{self._folder} cannot be read: {error.strerror}"
+            raise CoreError("the library", problem, "let the server read it") from error
+        yield from filter(NAME.fullmatch, found)
 
 
 def _load(point: EntryPoint) -> Distributed:

@@ -31,7 +31,7 @@ class Training(Schedule):
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "checkpoint_every"):
             _check(getattr(self, name) >= 1, f"training.{name}", "is below 1", "give at least 1")
-        _check(self.seed >= 0, "training.seed", "is negative", "give 0 or more")
+        _check(0 <= self.seed < 2**63, "training.seed", "is no seed", "give 0 to 2^63 - 1")
         _check(0 < self.rate <= 1, "training.rate", "is no rate", "give one above 0, such as 0.001")
 
 

@@ -52,7 +52,7 @@ class Run:
         if not (self._folder / CHECKPOINT).exists():
             return 0
         with self._checkpoint() as opened:
-            step = int(opened.metadata()[_STEP])
+            step = int(self._header(opened)[_STEP])
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 # it is no mapping
         learner.load_state_dict(_part(tensors, "learner"))
         moments: dict[int, dict[str, Tensor]] = {}
@@ -61,9 +61,16 @@ class Run:
             moments.setdefault(int(weight), {})[moment] = tensor
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": moments, "param_groups": groups})
-        lines = map(json.loads, (self._folder / METRICS).read_text().splitlines())
-        self._metrics = list(takewhile(lambda line: line["step"] < step, lines))
+        self._metrics = self._written(step)
         return step
+
+    def _written(self, step: int) -> list[dict[str, float]]:
+        file = self._folder / METRICS
+        try:
+            lines = map(json.loads, file.read_text().splitlines())
+            return list(takewhile(lambda line: line["step"] < step, lines))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise self._damaged(file) from error
 
     def record(self, step: int, loss: float, rate: float) -> None:
         """Notes how a step went; it is written with the next checkpoint."""
@@ -97,7 +104,7 @@ class Run:
         if not (self._folder / CHECKPOINT).exists():
             return
         with self._checkpoint() as opened:
-            header = opened.metadata()
+            header = self._header(opened)
         for setting, value in self._settings.items():
             if header.get(setting) != value:
                 problem = f"{self._folder} has a run whose {setting} was another"
@@ -111,8 +118,17 @@ class Run:
             with safe_open(file, "pt") as opened:
                 yield opened
         except (OSError, SafetensorError) as error:
-            problem = f"{file} is no checkpoint that can be read"
-            raise CoreError(self.name, problem, f"remove {self._folder}, and start anew") from error
+            raise self._damaged(file) from error
+
+    def _header(self, opened: Any) -> Mapping[str, str]:
+        header = opened.metadata() or {}
+        if not str(header.get(_STEP, "")).isdecimal():
+            raise self._damaged(self._folder / CHECKPOINT)
+        return header
+
+    def _damaged(self, file: Path) -> CoreError:
+        fix = f"remove {self._folder}, and start anew"
+        return CoreError(self.name, f"{file} is not what a run has written", fix)
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Any]:

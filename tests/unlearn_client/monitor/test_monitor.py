@@ -128,6 +128,19 @@ def test_a_changed_key_is_flagged_once(look):
     assert not look(log, found.memory, trusted=first).findings
 
 
+def test_a_certificate_does_not_hide_where_a_key_says_that_it_changed(look):
+    log = SignedLog(2)
+    first = log.key
+    before = look(log).memory
+    log.rotate(2)
+    log.envelopes[2] = first.envelope(
+        changed(2, bound=statement(2)["predicate"]["bound"] | {"nats": 9})
+    )
+    log.append()
+    found = look(log, before, trusted=first.verifier_key(), budget=1.0)
+    assert ("certificates/2", True) in told(found)
+
+
 @pytest.mark.parametrize(("instead", "missing"), [(None, 2), (1, 2), (3, 2)])
 def test_a_certificate_that_the_server_keeps_back_is_missed(look, instead, missing):
     log = SignedLog(4)

@@ -14,7 +14,7 @@ from unlearn_client.verification.openings import commitment_root
 GOLDEN = Path(__file__).parents[2] / "golden"
 LOGS = ["seven", "many", "rotated"]
 ROTATION = 2
-"""Where the log ``rotated`` changed its key; that entry is no certificate."""
+"""Where the log ``rotated`` changed its key; that entry is of no erasure."""
 
 
 def certificate(log: str, index: int) -> dict[str, bytes]:

@@ -100,9 +100,33 @@ def test_a_key_that_handed_over_signs_no_more_checkpoints():
     assert "after it handed over" in report.refusal
 
 
-def test_a_rotation_is_no_certificate():
+def test_a_rotation_says_which_key_follows():
     (report,) = verify(LOG.files(3), read_trusted(LOG.keys_json())).reports
-    assert "not about an erasure" in report.refusal
+    assert report.statement and report.statement.index == 3
+    ((_, words),) = report.statement.claims
+    place = f"in the place of {FIRST.fingerprint}"
+    assert words == f"{SECOND.fingerprint} signs the log from here on, {place}"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"index": 2},
+        {"origin": "another.example/log"},
+        {"nextKey": FIRST.pem},
+        {"nextKey": "no key"},
+        {"previousKey": None},
+    ],
+)
+def test_a_rotation_that_tells_something_else_is_refused(said):
+    log = SignedLog(3)
+    log.append(json.loads(b64decode(endorsed(FIRST, **said)["payload"])))
+    (report,) = verify(log.files(3), read_trusted(FIRST.pem.encode())).reports
+    assert report.refusal
+    log = SignedLog(3)
+    log.append(json.loads(b64decode(endorsed(FIRST)["payload"])))
+    (report,) = verify(log.files(3), read_trusted(FIRST.pem.encode())).reports
+    assert not report.refusal
 
 
 def listing(change) -> bytes:

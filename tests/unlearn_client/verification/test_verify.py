@@ -341,7 +341,7 @@ def test_a_statement_without_a_release_after():
     said["predicate"]["release"] = {"before": "models/m/releases/1", "after": None}
     log.append(said)
     claims = dict(accepted(log.files(0)).statement.claims)
-    assert claims["Release"] == "models/m/releases/1 before, none after: the core alone answers"
+    assert claims["Release"] == "models/m/releases/1 before, none after: nothing of users is left"
 
 
 # Bundles and envelopes that break their formats.

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from threading import Event, Thread
 
 import pytest
@@ -96,6 +97,22 @@ def test_a_lease_outlives_many_of_its_terms(serve: Callable[[str], Server]) -> N
     holder, other = serve("a:1"), serve("b:1")
     time.sleep(4 * LEASE_SECONDS)
     assert (holder.database.fence, other.database.fence) == (1, None)
+
+
+def test_who_finds_no_connection_free_takes_the_lease_later(
+    serve: Callable[[str], Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holder, other = serve("a:1"), serve("b:1")
+    pool = other.database._engine.pool
+    monkeypatch.setattr(pool, "_timeout", 0.01)
+    with ExitStack() as stack:
+        for _ in range(pool.size() + pool._max_overflow - pool.checkedout()):  # type: ignore[attr-defined]
+            stack.enter_context(other.database._engine.connect())
+        silence(monkeypatch, holder)
+        time.sleep(4 * LEASE_SECONDS)
+        assert (other.database.fence, other.lost.is_set()) == (None, False)
+    wait_for(lambda: other.database.fence)
+    assert other.database.fence == 2
 
 
 def test_who_leaves_makes_room_at_once(

@@ -268,6 +268,10 @@ class TestArchives:
         (b"[]", "is no program"),
         (b"{", "is no program"),
         (b"[" * 100_000, "is no program"),
+        (
+            b'{"input": "x", "shape": [], "weights": {}, "shapes": {}, "outputs": [], "nodes": []}',
+            "no batch of images",
+        ),
     ],
 )
 def test_a_package_whose_program_is_none_is_refused(package, text, problem):

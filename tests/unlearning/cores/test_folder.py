@@ -198,7 +198,7 @@ class TestRefusals:
 class TestWriting:
     def test_what_is_there_is_left_alone(self, written):
         other = Package.of("mine", {"format": 1}, {}, {})
-        with pytest.raises(CoreError, match="cannot be written"):
+        with pytest.raises(CoreError, match="is there already"):
             folder.write(other, written)
         assert opened(written).digest == PACKAGE.digest
 

@@ -83,6 +83,11 @@ class TestFinding:
         folder.write(features("x"), tmp_path / "cores" / ".x")
         assert ".x" not in library.names()
 
+    def test_a_library_that_cannot_be_read_is_told(self, tmp_path):
+        (tmp_path / "file").touch()
+        with pytest.raises(CoreError, match="file cannot be read"):
+            Library(tmp_path / "file").names()
+
     def test_a_core_is_loaded_once_for_all(self, library):
         library.add(features("mine"))
         with ThreadPoolExecutor(4) as pool:

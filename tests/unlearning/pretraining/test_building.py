@@ -109,6 +109,7 @@ def test_a_core_comes_of_each_and_is_loaded(here):
         (("size = 16", 'size = 16\nencoder = "large"'), "encoder: there is no 'large'"),
         (("steps = 4", "steps = 0"), "training.steps: is below 1"),
         (("steps = 4", "steps = 4\nrate = 0"), "training.rate: is no rate"),
+        (("steps = 4", f"steps = 4\nseed = {2**63}"), "training.seed: is no seed"),
         (("size = 16", "size = 16\ncontrast = 3"), "contrast: is no table"),
         (("[training]", "[contrast]\nmomentum = 1\n[training]"), "contrast.momentum: is not from"),
         (("[training]", "[contrast]\ntemperature = 0\n[training]"), "contrast.temperature: is not"),

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save
 from torch import nn
 
 from unlearning.errors import CoreError
@@ -145,7 +146,24 @@ def test_a_damaged_checkpoint_is_told(tmp_path):
     with pytest.raises(StoppedError):
         run(tmp_path, 2)
     (tmp_path / CHECKPOINT).write_bytes((tmp_path / CHECKPOINT).read_bytes()[:-100])
-    with pytest.raises(CoreError, match="no checkpoint that can be read"):
+    with pytest.raises(CoreError, match="is not what a run has written"):
+        run(tmp_path)
+
+
+@pytest.mark.parametrize("content", [None, b"{", b"[1]\n", b"{}\n", b"\xff"])
+def test_damaged_metrics_are_told(tmp_path, content):
+    with pytest.raises(StoppedError):
+        run(tmp_path, 2)
+    (tmp_path / METRICS).unlink()
+    if content is not None:
+        (tmp_path / METRICS).write_bytes(content)
+    with pytest.raises(CoreError, match="is not what a run has written"):
+        run(tmp_path)
+
+
+def test_a_checkpoint_that_no_run_has_written_is_told(tmp_path):
+    (tmp_path / CHECKPOINT).write_bytes(save({"weight": torch.zeros(1)}))
+    with pytest.raises(CoreError, match="is not what a run has written"):
         run(tmp_path)
 
 

@@ -10,6 +10,7 @@ from rich.table import Table
 from unlearn.v1.audit_pb2 import Certificate
 from unlearn_client.cli.app import App, pass_app
 from unlearn_client.cli.failures import REFUSED
+from unlearn_client.cli.outputs import writing
 from unlearn_client.cli.reports import listing
 from unlearn_client.cli.teaching import Group
 
@@ -45,9 +46,9 @@ unlearn certificates get certificates/17 --out evidence/"""
 @click.argument("certificate")
 @click.option(
     "--out",
-    type=click.Path(exists=True, file_okay=False, writable=True, path_type=Path),
+    type=click.Path(file_okay=False, path_type=Path),
     default=Path(),
-    help="The folder to write to; default: this one.",
+    help="The folder to write to, made if it is not there; default: this one.",
 )
 @pass_app
 def get(app: App, certificate: str, out: Path) -> None:
@@ -58,10 +59,12 @@ def get(app: App, certificate: str, out: Path) -> None:
     """
     found = app.client().get_certificate(certificate)
     paths = []
-    for ending, content in _files(found).items():
-        path = out / f"{_stem(found)}{ending}"
-        path.write_bytes(content)
-        paths.append(str(path))
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+        for ending, content in _files(found).items():
+            path = out / f"{_stem(found)}{ending}"
+            path.write_bytes(content)
+            paths.append(str(path))
     app.show({"name": found.name, "files": paths}, "\n".join(paths))
 
 
@@ -82,5 +85,9 @@ def _stem(certificate: Certificate) -> str:
 
 
 def _certificate_listing(found: Iterable[Certificate]) -> Table:
-    rows = ((each.name, each.erasure, each.model) for each in found)
-    return listing(["Certificate", "Erasure", "Model"], rows)
+    rows = ((each.name, each.erasure, _about(each)) for each in found)
+    return listing(["Certificate", "Erasure", "About"], rows)
+
+
+def _about(certificate: Certificate) -> str:
+    return certificate.model or ("its refusal" if certificate.erasure else "the log's next key")

@@ -11,9 +11,9 @@ from unlearn.v1.erasure_pb2 import PreviewErasureResponse
 from unlearn.v1.valuation_pb2 import Derivative
 from unlearn_client.cli import pictures
 from unlearn_client.cli.app import App, pass_app
+from unlearn_client.cli.asking import Request, carry_out
 from unlearn_client.cli.calibration import calibrate
-from unlearn_client.cli.erasures import exit_with
-from unlearn_client.cli.reports import erasure_report, listing
+from unlearn_client.cli.reports import listing
 from unlearn_client.cli.teaching import Command
 from unlearn_client.cli.valuation_reports import preview_report
 from unlearn_client.cli.value import OBJECTIVES, objective_option, plot_option, ridge_option
@@ -129,12 +129,8 @@ def _look_ahead(
 def _erase(app: App, model: str, erased: Sequence[Derivative], yes: bool) -> None:
     if not yes:
         click.confirm(f"Erase {len(erased)} samples for good?", abort=True, err=True)
-    client = app.client()
-    with app.progress("Erasing"):
-        accepted = client.create_erasure(Selection.samples(v.id for v in erased), [model])
-        erasure = client.wait_for_erasure(accepted.name)
-    app.show(erasure, erasure_report(erasure))
-    exit_with(erasure)
+    request = Request(Selection.samples(v.id for v in erased), (model,))
+    carry_out(app, request, waits=True)
 
 
 def _listing(proposals: Iterable[dict[str, Any]]) -> RenderableType:

@@ -1,26 +1,17 @@
 """``unlearn erase``: ask to forget, in as few words as that takes."""
 
-from dataclasses import dataclass
-from secrets import token_bytes
 from uuid import UUID, uuid4
 
 import click
 
 from unlearn.v1 import erasure_pb2
 from unlearn.v1.erasure_pb2 import Erasure
-from unlearn_client.cli.app import App, document, pass_app
-from unlearn_client.cli.erasures import exit_with
+from unlearn_client.cli.app import App, pass_app
+from unlearn_client.cli.asking import Request, carry_out, fresh_salt
 from unlearn_client.cli.hexadecimal import SALT
-from unlearn_client.cli.reports import dry_run_report, erasure_report
+from unlearn_client.cli.reports import dry_run_report
 from unlearn_client.cli.teaching import Command
-from unlearn_client.cli.words import state_words
-from unlearn_client.client import Client
-from unlearn_client.erasures import SALT_BYTES
 from unlearn_client.selection import Selection
-
-
-def _fresh_salt() -> bytes:
-    return token_bytes(SALT_BYTES)
 
 
 @click.command(
@@ -43,7 +34,7 @@ unlearn erase --subject alice@example.org --dry-run""",
 @click.option("--regulation", default="", help='The ground it is asked on, e.g. "gdpr".')
 @click.option("--wait", "waits", is_flag=True, help="Return when it is done; 1 if it is not.")
 @click.option("--request-id", type=click.UUID, default=uuid4, help="A UUID4; default: fresh.")
-@click.option("--salt", type=SALT, default=_fresh_salt, help="32 bytes in hex; default: fresh.")
+@click.option("--salt", type=SALT, default=fresh_salt, help="32 bytes in hex; default: fresh.")
 @click.option("--dry-run", is_flag=True, help="Say what would be erased, and change nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask before --all.")
 @pass_app
@@ -69,54 +60,12 @@ def erase(
     selection = _selection(subjects, samples, everything, models)
     if everything and not (yes or dry_run):
         click.confirm(f"Erase all user data of {', '.join(models)}?", abort=True, err=True)
-    request = _Request(selection, models, _method(method), regulation, str(request_id), salt)
+    request = Request(selection, models, _method(method), regulation, str(request_id), salt)
     if dry_run:
         planned = request.send(app.client(), validate_only=True)
         app.show(planned, dry_run_report(planned))
     else:
-        _carry_out(app, request, waits)
-
-
-@dataclass(frozen=True)
-class _Request:
-    selection: erasure_pb2.Selection
-    models: tuple[str, ...]
-    method: Erasure.Method.ValueType
-    regulation: str
-    request_id: str
-    salt: bytes
-
-    def send(self, client: Client, *, validate_only: bool) -> Erasure:
-        return client.create_erasure(
-            self.selection,
-            self.models,
-            self.method,
-            self.regulation,
-            request_id=self.request_id,
-            commitment_salt=self.salt,
-            validate_only=validate_only,
-        )
-
-
-def _carry_out(app: App, request: _Request, waits: bool) -> None:
-    # Said before it is sent: if the answer is lost, nothing else can repeat it safely.
-    salt = request.salt.hex()
-    click.echo(f"Keep these: --request-id {request.request_id} --salt {salt}", err=True)
-    client = app.client()
-    erasure = request.send(client, validate_only=False)
-    if waits:
-        erasure = _wait(app, client, erasure)
-    app.show(document(erasure) | {"commitmentSalt": salt}, erasure_report(erasure))
-    if erasure.state == Erasure.SUCCEEDED and not any(o.erased_samples for o in erasure.outcomes):
-        click.echo("Nothing was erased: no sample matched. Check the ids' spelling.", err=True)
-    exit_with(erasure)
-
-
-def _wait(app: App, client: Client, erasure: Erasure) -> Erasure:
-    with app.progress("Erasing") as so_far:
-        return client.wait_for_erasure(
-            erasure.name, progress=lambda latest: so_far(state_words(latest))
-        )
+        carry_out(app, request, waits=waits)
 
 
 def _selection(

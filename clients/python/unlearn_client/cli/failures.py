@@ -24,6 +24,8 @@ FIXES = {
 }
 """What to do where the server's ErrorInfo does not say."""
 
+_SAID_OTHERWISE = {"fix", "position", "sample", "message"}
+
 
 def exit_code(error: UnlearnError) -> int:
     """What the command ends with."""
@@ -36,8 +38,12 @@ def report(error: UnlearnError, app: App | None) -> None:
         click.echo(json.dumps({"error": _as_json(error)}), err=True)
         return
     click.echo(f"Error: {error.reason or error.code.name}: {error.message}", err=True)
+    if "position" in error.metadata:
+        place = f"sample {int(error.metadata['position']) + 1:,} of those read"
+        click.echo(f"  It is {place}, in order of rows or names; others were added.", err=True)
+        click.echo("  Mend it and run the same again: what is there already stays.", err=True)
     for key, value in sorted(error.metadata.items()):
-        if key != "fix":
+        if key not in _SAID_OTHERWISE:
             click.echo(f"  {key}: {value}", err=True)
     if fix := error.metadata.get("fix") or FIXES.get(error.code):
         click.echo(f"  Fix: {fix}", err=True)

@@ -12,7 +12,7 @@ def holds() -> None:
     """Suspend erasures of a person while the law demands it (GDPR Art. 17(3))."""
 
 
-@holds.command(example='unlearn holds place alice@example.org --reason "lawsuit 4 O 17/26"')
+@holds.command(example='unlearn holds place alice@example.org --reason "a lawsuit"')
 @click.argument("subject")
 @click.option("--reason", required=True, help="Why, in a line that is kept: no personal data.")
 @pass_app

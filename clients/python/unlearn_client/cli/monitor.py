@@ -85,8 +85,6 @@ def monitor(
         look = Monitor(client, followed, keyring, asked, budget, app.timeout).look(
             memory, datetime.now(UTC)
         )
-        if look.memory:
-            look.memory.write(state)
     except UnlearnError as error:
         report(error, app)
         click.get_current_context().exit(BAD_INPUT)
@@ -95,8 +93,18 @@ def monitor(
     except OSError as error:
         _cannot(f"{state}: {error.strerror}")
     app.show(_document(look), _report(look))
+    if look.memory:
+        _keep(look.memory, state)
     if look.flagged:
         click.get_current_context().exit(ANSWER_IS_NO)
+
+
+def _keep(memory: Memory, state: Path) -> None:
+    """Only once all was shown: the next look begins after it."""
+    try:
+        memory.write(state)
+    except OSError as error:
+        _cannot(f"{state}: {error.strerror}")
 
 
 def _cannot(why: str) -> NoReturn:
@@ -123,8 +131,6 @@ def _rows(look: Look) -> Iterator[tuple[str, str]]:
     if look.checkpoint:
         yield "The log", f"{look.checkpoint.origin} at size {look.checkpoint.size}"
     for statement in look.certificates:
-        told = dict(statement.claims)
-        what = f"{told['Erasure']}: {told['Erased']}; completed {told['Completed']}"
-        yield f"certificates/{statement.index}", what
+        yield f"certificates/{statement.index}", statement.summary
     for finding in look.findings:
         yield finding.about, f"{'FLAGGED' if finding.flagged else 'Note'}: {finding.words}"

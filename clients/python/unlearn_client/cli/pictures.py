@@ -9,6 +9,7 @@ import click
 
 from unlearn.v1.erasure_pb2 import PreviewErasureResponse
 from unlearn.v1.valuation_pb2 import Derivative, EstimateErrorResponse
+from unlearn_client.cli.outputs import writing
 from unlearn_client.client import Client
 from unlearn_client.samples.folder import IMAGE_SUFFIXES
 
@@ -54,7 +55,8 @@ def save(path: Path, values: Sequence[Derivative], images: Sequence[Shown]) -> N
     _draw_distribution(parts[0, 0].subplots(), values)
     if rows:
         _draw_images(parts[1, 0], images, rows)
-    figure.savefig(path)
+    with writing(path):
+        figure.savefig(path)
 
 
 def save_removals(
@@ -71,7 +73,8 @@ def save_removals(
         axes.set_xlabel("fraction removed, the most harmful first")
         axes.set_ylabel(f"{what}, each sample left out")
         axes.set_ylim(bottom=0)
-    figure.savefig(path)
+    with writing(path):
+        figure.savefig(path)
 
 
 def _figure(height: float) -> Any:

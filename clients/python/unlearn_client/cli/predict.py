@@ -45,7 +45,11 @@ def predict(app: App, model: str, paths: tuple[Path, ...]) -> None:
     PATH is an image, a folder of images, or a .csv or .parquet file with a column text or of
     the core's features: a list column "features" (Parquet) or the columns f0, f1, ... (CSV).
     """
-    answers = _answers(app.client(), model, paths)
+    client = app.client()
+    found = client.get_model(model)
+    if not (found.release or found.has_head):
+        click.echo(f"{found.name} knows nothing yet: unlearn release makes it learn", err=True)
+    answers = _answers(client, model, paths)
     # Programs get each line as it comes; a table needs all of them.
     app.show_all(answers if app.as_json else _collect(app, answers), _table)
 
@@ -72,6 +76,8 @@ def _answers(client: Client, model: str, paths: Iterable[Path]) -> Iterator[Answ
 
 def _of_images(client: Client, model: str, path: Path) -> Iterator[Named]:
     files = images_below(path, str(path)) if path.is_dir() else [path]
+    if not files:
+        raise click.UsageError(f"{path} holds no images")
     for start in range(0, len(files), IMAGES_AT_ONCE):
         group = files[start : start + IMAGES_AT_ONCE]
         images = [file.read_bytes() for file in group]

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from unlearn_client.cli.app import App, pass_app
+from unlearn_client.cli.outputs import Output, writing
 from unlearn_client.cli.teaching import Command
 from unlearn_client.reports import MEDIA_TYPES
 
@@ -31,7 +32,7 @@ unlearn report --from 2026-01-01 --to 2026-04-01 --out - --format json | jq .req
 )
 @click.option(
     "--out",
-    type=click.Path(dir_okay=False, writable=True, allow_dash=True, path_type=Path),
+    type=Output(allow_dash=True),
     required=True,
     help="The file to write; - for standard output.",
 )
@@ -45,7 +46,7 @@ def write_report(app: App, start: datetime, end: datetime, form: str | None, out
     media_type = MEDIA_TYPES[form or _by_ending(out)]
     with app.progress("Reporting"):
         content = app.client().get_report(_utc(start), _utc(end), media_type)
-    with click.open_file(str(out), "wb") as file:
+    with writing(out), click.open_file(str(out), "wb") as file:
         file.write(content)
     if str(out) != "-":
         app.show({"file": str(out), "mediaType": media_type}, str(out))

@@ -17,7 +17,8 @@ from unlearn_client.cli.words import (
     time_words,
 )
 
-NO_RELEASE = "none: the core alone answers"
+_LONGEST_NAME = 50
+_NOT_COMPARED = "not compared: of no release, or of a TANGENT model"
 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> Table:
@@ -32,11 +33,14 @@ def facts(pairs: Iterable[tuple[str, object]]) -> Table:
 
 def listing(headings: Iterable[str], rows: Iterable[Iterable[object]]) -> Table:
     """Many things of a kind: a thing a row."""
+    cells = [[str(value) for value in row] for row in rows]
+    # A name that is cut, or broken in two, is no name; a file's path may be too long for a line.
+    is_named = all(len(row[0]) <= _LONGEST_NAME for row in cells)
     table = Table(box=None, pad_edge=False)
-    for heading in headings:
-        table.add_column(heading, overflow="fold")  # a name cut short is no name
-    for row in rows:
-        table.add_row(*(str(value) for value in row))
+    for number, heading in enumerate(headings):
+        table.add_column(heading, overflow="fold", no_wrap=is_named and number == 0)
+    for row in cells:
+        table.add_row(*row)
     return table
 
 
@@ -49,11 +53,15 @@ def model_report(model: Model) -> Table:
             ("Classes", ", ".join(model.classes)),
             ("The core's head", "answers on these classes" if model.has_head else "none"),
             ("Samples", f"{model.sample_count} about {model.subject_count} subjects"),
-            ("Release", model.release or NO_RELEASE),
+            ("Release", model.release or _unreleased(model)),
             ("Minimum cohort", model.minimum_cohort or "none: erasures never wait"),
             ("Created", time_words(model.create_time)),
         ]
     )
+
+
+def _unreleased(model: Model) -> str:
+    return "none: the core's head answers" if model.has_head else "none: it knows nothing yet"
 
 
 def model_listing(models: Iterable[Model]) -> Table:
@@ -90,7 +98,8 @@ def dry_run_report(erasure: Erasure) -> RenderableType:
     """What an erasure would do."""
     if not erasure.outcomes:
         return "Dry run: no model holds a match; nothing would be erased."
-    return Group("Dry run: nothing was changed. It would erase:", "", _outcomes(erasure))
+    held = " once the hold is lifted" if erasure.state == Erasure.HELD else ""
+    return Group(f"Dry run: nothing was changed. It would erase{held}:", "", _outcomes(erasure))
 
 
 def erasure_report(erasure: Erasure) -> RenderableType:
@@ -98,7 +107,10 @@ def erasure_report(erasure: Erasure) -> RenderableType:
     pairs = [
         ("Erasure", erasure.name),
         ("State", state_words(erasure)),
+        ("Regulation", erasure.regulation or "none named"),
+        ("Received", time_words(erasure.receive_time)),
         ("Due", due_words(erasure)),
+        ("Completed", time_words(erasure.complete_time)),
     ]
     if erasure.HasField("extension"):
         pairs.append(("Extended", extension_words(erasure.extension)))
@@ -156,21 +168,22 @@ def audit_report(answer: AuditModelResponse) -> Table:
             ("Salt", answer.salt.hex()),
             ("State, recomputed", answer.state_commitment_recomputed.hex()),
             ("State, held", answer.state_commitment_held.hex()),
-            ("Weights, recomputed", answer.weights_commitment_recomputed.hex()),
-            ("Weights, served", answer.weights_commitment_served.hex()),
+            ("Weights, recomputed", answer.weights_commitment_recomputed.hex() or _NOT_COMPARED),
+            ("Weights, served", answer.weights_commitment_served.hex() or _NOT_COMPARED),
         ]
     )
 
 
 def _outcomes(erasure: Erasure) -> Table:
     return listing(
-        ["Model", "Erased", "Method", "What is left"],
+        ["Model", "Erased", "Method", "What is left", "Certificate"],
         (
             (
                 outcome.model,
                 outcome.erased_samples,
                 Erasure.Method.Name(outcome.method),
                 bound_words(outcome.bound) if outcome.HasField("bound") else "",
+                outcome.certificate.rpartition("/")[2],
             )
             for outcome in erasure.outcomes
         ),

@@ -32,7 +32,7 @@ unlearn release pets
 unlearn erase --subject alice --wait
 unlearn audit pets
 unlearn certificates get 17 --out evidence/
-unlearn verify evidence/certificate-17.* --key operator.pem"""
+unlearn verify evidence/certificate-17.* --key keys.json"""
 
 EXIT_CODES = """\
 0  done, and the answer is yes

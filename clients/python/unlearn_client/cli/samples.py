@@ -75,6 +75,8 @@ def add(
     )
     with app.progress("Adding samples") as so_far:
         added = client.add_samples(model, found, progress=lambda count: so_far(f"{count:,}"))
+    if not added.added + added.unchanged:
+        raise click.UsageError(f"{path} holds no samples")
     app.show(added, f"{added.added} samples added, {added.unchanged} were there already.")
 
 

@@ -9,6 +9,7 @@ import click
 from unlearn.v1.valuation_pb2 import Objective
 from unlearn_client.cli import pictures
 from unlearn_client.cli.app import App, pass_app
+from unlearn_client.cli.outputs import Output
 from unlearn_client.cli.teaching import Command
 from unlearn_client.cli.valuation_reports import error_report, value_listing
 
@@ -41,7 +42,7 @@ def plot_option(what: str) -> Callable[..., Any]:
     """--plot, the file to draw something into."""
     return click.option(
         "--plot",
-        type=click.Path(dir_okay=False, writable=True, path_type=Path),
+        type=Output(".png", ".svg", ".pdf"),
         help=f"{what} into this file (PNG, SVG or PDF).",
     )
 
@@ -91,15 +92,15 @@ def value(
     if images and by_subject:
         raise click.UsageError("--images is for samples, not for --by-subject")
     client, kind = app.client(), OBJECTIVES[objective]
-    with app.progress("Leaving out"):
+    if not app.as_json:
         error = client.estimate_error(model, kind, ridge=ridge)
+        app.show(error, error_report(error))
+    with app.progress("Leaving out"):
         values = list(
             client.differentiate_dataset(
                 model, kind, by_subject=by_subject, limit=limit, ridge=ridge
             )
         )
-    if not app.as_json:
-        app.show(error, error_report(error))
     app.show_all(values, value_listing)
     if plot:
         pictures.save(plot, values, pictures.harmful(client, model, values, images))

@@ -20,6 +20,7 @@ from unlearn_client.cli.trust import (
 )
 from unlearn_client.cli.verdicts import verdict_document, verdict_report
 from unlearn_client.erasures import SALT_BYTES
+from unlearn_client.errors import UnavailableError
 from unlearn_client.verification import (
     Checkpoint,
     Keyring,
@@ -85,7 +86,8 @@ def verify(
     A certificate is a DSSE envelope with its tlog-proof, or a Sigstore bundle, or all
     three; they are told apart by their content. Works offline unless --log is a URL.
 
-    Exits with 0 if all are verified, with 1 if anything is refused.
+    Exits with 0 if all are verified, with 1 if anything is refused, with 2 if the log cannot be
+    had.
     """
     result = _verify(
         {str(path): read_file(path) for path in files},
@@ -114,6 +116,8 @@ def _verify(
     """As ``verify_files``; what it raises about the log refuses every file."""
     try:
         return verify_files(files, trusted, log, saved, opening, witnesses)
+    except UnavailableError as error:
+        raise click.UsageError(f"nothing was verified: {error}") from error
     except VerificationError as error:
         return Verification((Report(tuple(files), str(error)),), trusted is not None, None)
 

@@ -37,7 +37,7 @@ def folder_samples(
     Raises:
         SampleFileError: a folder is no class, a file no image, or a name lacks a subject.
     """
-    for number, folder in enumerate(_visible(root.iterdir()), start=1):
+    for number, folder in enumerate(_visible(root.iterdir(), root), start=1):
         place = f"{root}, class folder {number}"
         if not folder.is_dir():
             raise SampleFileError(str(root), "holds a file beside its class folders; move it away")
@@ -59,15 +59,20 @@ def images_below(folder: Path, place: str) -> list[Path]:
     Raises:
         SampleFileError: there is something else; leaving it out unasked could lose data.
     """
-    files = [path for path in _visible(folder.rglob("*")) if path.is_file()]
+    files = [path for path in _visible(folder.rglob("*"), folder) if path.is_file()]
     for number, file in enumerate(files, start=1):
         if file.suffix.lower() not in IMAGE_SUFFIXES:
             raise SampleFileError(f"{place}, file {number}", "is not named as a PNG or JPEG")
     return files
 
 
-def _visible(paths: Iterator[Path]) -> list[Path]:
-    return sorted(path for path in paths if not path.name.startswith("."))
+def _visible(paths: Iterator[Path], root: Path) -> list[Path]:
+    """Those of which no part below the root is hidden."""
+    return sorted(
+        path
+        for path in paths
+        if not any(part.startswith(".") for part in path.relative_to(root).parts)
+    )
 
 
 def _read(place: str, file: Path) -> bytes:

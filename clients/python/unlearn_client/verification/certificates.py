@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from unlearn_client.errors import VerificationError
+from unlearn_client.errors import UnavailableError, VerificationError
 from unlearn_client.verification.cosignatures import Cosignature, Witnesses
 from unlearn_client.verification.evidence import Certificate, Evidence
 from unlearn_client.verification.history import History
@@ -80,6 +80,7 @@ def verify(
 
     Raises:
         VerificationError: the log itself, or the saved checkpoint, is refused.
+        UnavailableError: the log cannot be had.
     """
     evidence = Evidence(files)
     keyring = trusted or evidence.own_keys()
@@ -104,6 +105,8 @@ def _report(
     files = tuple(certificate.files)
     try:
         return _verified(certificate, files, keyring, history, opening, witnesses)
+    except UnavailableError:
+        raise
     except VerificationError as error:
         return Report(files, str(error))
 

@@ -17,6 +17,8 @@ from unlearn_client.verification.wording import (
 )
 
 TYPE = "urn:unlearn:erasure:v1"
+SUMMARY = ("Erasure", "Erased", "Completed")
+LOG = "predicate.log"
 
 
 def check_subject(members: Members) -> None:
@@ -51,6 +53,11 @@ def claims(members: Members) -> Iterator[tuple[str, str]]:
     yield "Software", software(members)
 
 
+def not_covered(members: Members) -> Iterator[str]:
+    """What it says that it does not promise."""
+    yield from members.texts("predicate.notCovered")
+
+
 def _counts(members: Members) -> str:
     erased = members.count("predicate.samples.erased")
     remaining = members.count("predicate.samples.remaining")
@@ -73,7 +80,7 @@ def _release(members: Members) -> str:
         for path in ("predicate.release.before", "predicate.release.after")
     )
     if after == "none":
-        return f"{before} before, none after: the core alone answers"
+        return f"{before} before, none after: nothing of users is left"
     weights = members.digest("predicate.release.weightsCommitment")
     members.digest("predicate.release.stateCommitment")
     return f"{before} before, {after} after, whose weights' commitment is {weights}"

@@ -8,6 +8,8 @@ from unlearn_client.verification.members import Members
 from unlearn_client.verification.wording import many, regulation, software, times
 
 TYPE = "urn:unlearn:refusal:v1"
+SUMMARY = ("Refused", "Ground", "Refused at")
+LOG = "predicate.log"
 
 
 def check_subject(members: Members) -> None:
@@ -29,3 +31,8 @@ def claims(members: Members) -> Iterator[tuple[str, str]]:
         yield "Named", many(members.count("predicate.commitments.subjects.count"), "subject")
     yield from times(members, "refuse", "Refused at")
     yield "Software", software(members)
+
+
+def not_covered(members: Members) -> Iterator[str]:
+    """What it says that it does not promise."""
+    yield from members.texts("predicate.notCovered")

@@ -1,4 +1,4 @@
-"""What a certificate says: an in-toto Statement v1 about an erasure in one model, or a refusal.
+"""What a certificate says: an in-toto Statement v1 of an erasure, a refusal or a changed key.
 
 All of it is the claim of the key's owner. Members that are not known here are ignored,
 as in-toto demands; ``document`` keeps them.
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from unlearn_client.errors import VerificationError
-from unlearn_client.verification import erasures, refusals
+from unlearn_client.verification import erasures, refusals, rotations
 from unlearn_client.verification.encoding import json_object
 from unlearn_client.verification.envelopes import MAX_ENVELOPE_BYTES
 from unlearn_client.verification.keyrings import STATEMENT_TYPE
 from unlearn_client.verification.members import Members
 
-_KINDS = {kind.TYPE: kind for kind in (erasures, refusals)}
+_KINDS = {kind.TYPE: kind for kind in (erasures, refusals, rotations)}
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class Statement:
         index: where it says that it stands.
         commitments: to the ids it is about, by kind: subject, sample; one may be missing.
         claims: what it says was done, in plain words: (what, words).
+        summary: the same in a line.
         not_covered: what it says that it does not promise.
     """
 
@@ -51,6 +52,7 @@ class Statement:
     index: int
     commitments: dict[str, Commitment]
     claims: tuple[tuple[str, str], ...]
+    summary: str
     not_covered: tuple[str, ...]
 
 
@@ -64,16 +66,18 @@ def read_statement(payload: bytes) -> Statement:
     members = Members(document, "the statement")
     kind = _KINDS.get(members.text("predicateType"))
     if document.get("_type") != STATEMENT_TYPE or kind is None:
-        raise VerificationError("the statement is not about an erasure, nor about a refusal")
+        raise VerificationError("the statement is about no erasure, no refusal and no changed key")
     kind.check_subject(members)
+    claims = tuple(kind.claims(members))
     return Statement(
         document=document,
         kind=kind.TYPE,
-        origin=members.text("predicate.log.origin"),
-        index=members.count("predicate.log.index"),
+        origin=members.text(f"{kind.LOG}.origin"),
+        index=members.count(f"{kind.LOG}.index"),
         commitments=dict(_commitments(members)),
-        claims=tuple(kind.claims(members)),
-        not_covered=tuple(members.texts("predicate.notCovered")),
+        claims=claims,
+        summary="; ".join(words for what, words in claims if what in kind.SUMMARY),
+        not_covered=tuple(kind.not_covered(members)),
     )
 
 
