@@ -4,17 +4,16 @@ from collections.abc import Iterator
 
 from tests.benchmarks.pretraining.choices import CENTROID, LOG_LOSS, MISTAKES
 from tests.benchmarks.pretraining.making import PROXY
-from tests.benchmarks.pretraining.plans import LITE, SEEDS, SMALL
+from tests.benchmarks.pretraining.plans import SEEDS
 
 
 def limits() -> Iterator[str]:
     """One after another."""
     yield (
-        f"Small encoders were trained from {len(SEEDS[SMALL])} seeds, EfficientNets from "
-        f"{len(SEEDS[LITE])}; a student's teacher is the specialist of its own seed. ± is half of "
-        "an interval of 95 %, the root of the sum of two squares: Student's over seeds of "
-        "training, if there are several, and Student's over episodes, images or draws, which are "
-        "the same for each seed. Rates and temperatures were set beforehand and not tuned."
+        f"Each core was trained from {len(SEEDS)} seeds; a student's teacher is the specialist of "
+        "its own seed. ± is half of an interval of 95 %, the root of the sum of two squares: "
+        "Student's over seeds, and Student's over episodes, images or draws, which are the same "
+        "for each seed. Rates and temperatures were set beforehand and not tuned."
     )
     yield (
         "The first CIDS, in which each same-class key of the queue counts as much as an image's "

@@ -105,16 +105,14 @@ PLANS: Mapping[str, Plan] = {
 }
 """Of seed 0, in an order in which teachers come first."""
 
-SEEDS = {SMALL: (0, 1, 2), LITE: (0, 1, 2)}
+SEEDS = (0, 1, 2)
 
 
 def trainings(core: str) -> list[str]:
     """The names of a core of seed 0 and of the same from every other seed."""
-    return [again(core, seed) for seed in SEEDS[PLANS[core].encoder]]
+    return [again(core, seed) for seed in SEEDS]
 
 
 EVERY_PLAN: Mapping[str, Plan] = {
-    again(name, seed): plan.again(seed)
-    for name, plan in PLANS.items()
-    for seed in SEEDS[plan.encoder]
+    again(name, seed): plan.again(seed) for name, plan in PLANS.items() for seed in SEEDS
 } | PLANS
