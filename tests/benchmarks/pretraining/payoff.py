@@ -55,8 +55,7 @@ def _draw(
     seen: Seen, core: str, data: str, parities: tuple[int, ...], seed: int
 ) -> dict[str, float]:
     images, random = held(data), np.random.default_rng(seed)
-    is_in = np.isin(images.labels % 2, parities)
-    train, test = (part[is_in[part]] for part in (images.train, images.test))
+    train, test = images.parts(parities)
     classes, labels = np.unique(images.labels, return_inverse=True)
     is_core = np.zeros(len(labels), np.bool_)
     for label in np.unique(labels[train]):

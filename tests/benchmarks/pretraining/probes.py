@@ -83,8 +83,7 @@ def _measure(seen: Seen, specialist: str, task: str, judge: str) -> dict[str, An
 
 def _probed(psi: Floats, images: Held, parities: Sequence[int]) -> NDArray[np.float64]:
     """Which test images a linear probe tells, as 0 and 1."""
-    is_in = np.isin(images.labels % 2, parities)
-    train, test = (part[is_in[part]] for part in (images.train, images.test))
+    train, test = images.parts(parities)
     told = probe(psi[train], images.labels[train], psi[test])
     return (told == images.labels[test]).astype(np.float64)
 

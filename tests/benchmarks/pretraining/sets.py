@@ -1,5 +1,6 @@
 """Which images are learned, and which are held back: whole classes, half of each data set's."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -30,9 +31,10 @@ class Held:
     train: Indices
     test: Indices
 
-    def of_parity(self, part: Indices, parity: int) -> Indices:
-        """Those of a part whose classes have this parity."""
-        return part[self.labels[part] % 2 == parity]
+    def parts(self, parities: Sequence[int]) -> tuple[Indices, Indices]:
+        """Training and test images of the classes that have one of these parities."""
+        is_in = np.isin(self.labels % 2, parities)
+        return self.train[is_in[self.train]], self.test[is_in[self.test]]
 
 
 @cache
