@@ -1,7 +1,7 @@
 """Makes the cores and compares them, one result at a time; what is there is not done again.
 
-Run with `make bench-pretraining`. Results are files in a folder of runs, in which what was stopped goes
-on: to do one anew, remove all that has its name there.
+Run with `make bench-pretraining`. Results are files in a folder of runs, in which what was stopped
+goes on: to do one anew, remove all that has its name there.
 """
 
 import json
