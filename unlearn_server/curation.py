@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from sqlalchemy import Connection
+
 from unlearn_server.announcements import Announcements
 from unlearn_server.domain import Model
 from unlearn_server.errors import Reason, ServiceError
-from unlearn_server.ledger import erasures, models
+from unlearn_server.ledger import erasures, holds, models
 from unlearn_server.ledger.database import Database
 from unlearn_server.workspace import Workspaces
 from unlearning.cores import Core
@@ -74,12 +76,13 @@ class Curation:
         """Deletes a model, its samples, its releases and its keys.
 
         Raises:
-            ServiceError: MODEL_NOT_FOUND, ETAG_MISMATCH; ERASURE_OPEN while one is; TAKEN_OVER.
+            ServiceError: MODEL_NOT_FOUND, ETAG_MISMATCH; ERASURE_OPEN while one is; HOLD_APPLIES
+                while the erasure of a sample in it is suspended; TAKEN_OVER.
         """
         with self._workspaces.get(model_id).lock:
             with self._database.write(self._database.hold()) as conn:
                 model = models.get(conn, model_id)
-                _check_deletable(model, etag, has_open=erasures.has_open(conn, model.key))
+                _check_deletable(conn, model, etag)
                 models.delete(conn, model.key, datetime.now(UTC))
             self._workspaces.forget(model_id)
         self._changes.ring()
@@ -108,10 +111,13 @@ def _objective(core: Core, classes: tuple[str, ...], settings: Settings) -> Obje
     )
 
 
-def _check_deletable(model: Model, etag: str, *, has_open: bool) -> None:
+def _check_deletable(conn: Connection, model: Model, etag: str) -> None:
     if etag and etag != model.etag:
         message = "etag: the model has changed since; get it again, and delete if you still mean it"
         raise ServiceError(Reason.ETAG_MISMATCH, message, field="etag")
-    if has_open:
+    if erasures.has_open(conn, model.key):
         message = "name: an erasure of the model is open; wait for it, or cancel it"
         raise ServiceError(Reason.ERASURE_OPEN, message, field="name")
+    if holds.apply_in(conn, model.model_id):
+        message = "name: a hold applies to samples of the model; lift it first"
+        raise ServiceError(Reason.HOLD_APPLIES, message, field="name")

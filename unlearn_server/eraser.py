@@ -109,7 +109,8 @@ class Eraser:
                 self._clear(heard)
             except Exception:
                 _log.exception("the eraser could not go on and will look again")
-            self._to_erase.wait(heard, LOOK_AGAIN_SECONDS)
+            lingers = self._lingers_since is not None
+            self._to_erase.wait(heard, LONGEST_SECONDS if lingers else LOOK_AGAIN_SECONDS)
             if self._tangent and not self._stopping:
                 sleep(SOLVE_PAUSE_SECONDS)
 
@@ -265,8 +266,10 @@ class Eraser:
         self, served: Served, batch: Sequence[Erasure], removal: Removal, now: datetime
     ) -> None:
         for erasure in batch:
+            if erasure.waiting != (served.model.model_id,):
+                continue  # other models have yet to forget
             self._metrics.erasure_seconds.observe((now - erasure.receive_time).total_seconds())
-            if now > erasure.due_time and erasure.waiting == (served.model.model_id,):
+            if now > erasure.due_time:
                 name, due_time = f"erasures/{erasure.request_id}", erasure.due_time.isoformat()
                 _log.warning("an erasure was completed late", erasure=name, due_time=due_time)
         _log.info(

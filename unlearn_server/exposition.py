@@ -1,5 +1,6 @@
 """What the server shows over HTTP: metrics under ``/metrics``, the log's files under ``/log``."""
 
+import sys
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -7,8 +8,11 @@ from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
+import structlog
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import MetricsHandler
+
+_log = structlog.get_logger(__name__)
 
 
 class _Handler(SimpleHTTPRequestHandler):
@@ -20,7 +24,7 @@ class _Handler(SimpleHTTPRequestHandler):
 
     def do_GET(self) -> None:  # http.server's
         """Answers a file of the log, or the metrics."""
-        if self.path.startswith("/log/"):
+        if self.path.startswith("/log/") and "%00" not in self.path:
             super().do_GET()
         elif urlsplit(self.path).path == "/metrics":
             MetricsHandler.do_GET(self)  # type: ignore[arg-type] # it needs the registry alone
@@ -40,6 +44,16 @@ class _Handler(SimpleHTTPRequestHandler):
         """Says nothing; there would be a line for every scrape."""
 
 
+class _Server(ThreadingHTTPServer):
+    """Tells of a failure without its caller's address."""
+
+    def handle_error(self, _request: object, _client_address: object) -> None:
+        """Says what kind it was; a caller who left is none."""
+        error = sys.exception()
+        if not isinstance(error, ConnectionError | TimeoutError):
+            _log.warning("an HTTP request failed", kind=type(error).__name__)
+
+
 def expose(
     address: str, registry: CollectorRegistry, log: Path
 ) -> tuple[ThreadingHTTPServer, Thread]:
@@ -56,7 +70,7 @@ def expose(
     """
     host, _, port = address.rpartition(":")
     handler = partial(_Handler, registry, directory=str(log))
-    server = ThreadingHTTPServer((host, int(port)), handler)
+    server = _Server((host, int(port)), handler)
     thread = Thread(target=server.serve_forever, name="http", daemon=True)
     thread.start()
     return server, thread

@@ -6,7 +6,7 @@ UNLEARN_FAILPOINTS arms them: ``NAME=ACTION[@COUNT]``, several with commas betwe
 happens when the place is reached for that time, without one whenever it is. One that is not
 armed costs a look at an empty dictionary.
 
-    UNLEARN_FAILPOINTS=erase.stored=kill@3,publish.tile=sleep:0.1 unlearn-server serve
+    UNLEARN_FAILPOINTS=erase.stored=kill@3,publish.tiles=sleep:0.1 unlearn-server serve
 """
 
 import signal

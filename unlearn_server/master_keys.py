@@ -21,7 +21,13 @@ from typing import Protocol
 
 from unlearn_server.errors import StartupError
 from unlearn_server.failpoints import Failpoint, reach
-from unlearn_server.private_files import create_private, overwrite, read_private, replace
+from unlearn_server.private_files import (
+    create_private,
+    is_overwritten,
+    overwrite,
+    read_private,
+    replace,
+)
 
 KEY_BYTES = 32
 MASTER_FILE = "master.key"
@@ -87,8 +93,11 @@ class KeyFile:
             create_private(self._path, self._encode(os.urandom(KEY_BYTES)))
 
     def read(self) -> list[bytes]:  # noqa: D102 # the protocol's
-        paths = (self._path, self._next) if self._next.exists() else (self._path,)
-        return [self._read(path) for path in paths]
+        if not self._next.exists():
+            return [self._read(self._path)]
+        # Where it was stopped in between, the old one's place is yet to be taken.
+        old = [] if is_overwritten(self._path) else [self._read(self._path)]
+        return [*old, self._read(self._next)]
 
     def following(self) -> bytes:  # noqa: D102 # the protocol's
         if not self._next.exists():

@@ -38,6 +38,11 @@ def overwrite(path: Path) -> None:
         os.fsync(file.fileno())
 
 
+def is_overwritten(path: Path) -> bool:
+    """Whether ``overwrite`` has been there."""
+    return not any(path.read_bytes())
+
+
 def replace(path: Path, by: Path) -> None:
     """Puts one file in another's place; on disk when this returns."""
     by.replace(path)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import ttest_1samp
 
 from tests.benchmarks.pretraining.choices import centroid_accuracy
 from tests.benchmarks.pretraining.few_shot import accuracy
@@ -50,3 +51,19 @@ def test_an_interval_says_what_is_beyond_chance():
     assert Mean.of([0.1, 0.2, 0.15, 0.12]).sign == 1
     assert Mean.of([-0.1, -0.2, -0.15]).sign == -1
     assert Mean.of([0.1, -0.1, 0.02]).sign == 0
+
+
+def test_an_interval_of_seeds_and_episodes_holds_the_mean_as_often_as_it_says():
+    inside = 0
+    for _ in range(1000):
+        seeds, episodes, both = (RANDOM.normal(size=size) for size in ((3, 1), (1, 20), (3, 20)))
+        found = Mean.of(0.1 * seeds + 0.3 * episodes + 0.2 * both)
+        inside += abs(found.mean) <= found.half
+    assert inside >= 940
+
+
+def test_an_interval_of_one_axis_is_students():
+    found = Mean.of([1.0, 2.0, 4.0])
+    low, high = ttest_1samp([1.0, 2.0, 4.0], 0).confidence_interval()
+    assert (found.mean - found.half, found.mean + found.half) == pytest.approx((low, high))
+    assert Mean.of([[1.0, 2.0, 4.0]]) == found

@@ -97,7 +97,7 @@ class TestCommands:
 
     def test_what_is_there_is_not_overwritten(self, package: Path, data_dir: Path) -> None:
         said = refused("export", "features:3", package, "--data-dir", data_dir)
-        assert "cannot be written" in said
+        assert "is there already" in said
         assert json.loads((package / "core.json").read_text())["description"]["features"] == 3
 
     def test_a_network_of_another_format_is_packed(self, tmp_path: Path, data_dir: Path) -> None:

@@ -250,8 +250,10 @@ def test_the_log_names_no_person_no_sample_and_no_feature(start, make_sample):
     with process.asked() as server:
         server.client.create_model("m", "features:4", CLASSES)
         server.client.add_samples("m", [secret])
+        other = make_sample("sample-7d1f", "ada@example.org", d=4)
+        other.features.values[0] += 1
         with pytest.raises(UnlearnError, match="SAMPLE_EXISTS"):
-            server.client.add_samples("m", [make_sample("sample-7d1f", "ada@example.org", d=4)])
+            server.client.add_samples("m", [other])
         server.client.create_release("m")
         server.client.predict("m", features=np.array([secret.features.values], np.float32))
         done = server.client.wait_for_erasure(

@@ -505,6 +505,18 @@ def test_a_model_is_not_deleted_while_an_erasure_of_it_is_open(server, filled, s
     server.client.delete_model(model_id)
 
 
+def test_a_model_is_not_deleted_while_a_hold_applies_in_it(server, filled, six, refusal):
+    model_id, other = filled(six), filled([each for each in six if each.subject_id != "ada"])
+    hold = server.client.place_hold("ada", "a lawsuit")
+    refused = refusal(server.models.DeleteModel, DeleteModelRequest(name=f"models/{model_id}"))
+    assert refused.code is grpc.StatusCode.FAILED_PRECONDITION
+    assert refused.reason == "HOLD_APPLIES"
+    assert server.client.get_model(model_id).sample_count == 6
+    server.client.delete_model(other)
+    server.client.lift_hold(hold.name)
+    server.client.delete_model(model_id)
+
+
 def test_a_deleted_models_id_is_never_given_out_again(server, filled, six, refusal):
     model_id = filled(six)
     server.client.delete_model(model_id)

@@ -169,7 +169,8 @@ def test_weights_are_proposed_down_the_gradient_taken_anew_at_each_step(
             for each in derivatives(server, model_id, objective=objective, ridge=ridge, steps=steps)
         }
         found = [told[sample.sample_id] for sample in samples]
-        assert [each.derivative for each in found] == pytest.approx(list(first), rel=1e-6)
+        near = pytest.approx(list(first), rel=1e-6, abs=1e-8 * np.abs(first).max())
+        assert [each.derivative for each in found] == near
         assert [each.proposed_weight for each in found] == pytest.approx(list(a), rel=1e-6)
         slope = refits.derivatives(objective, a)
         a = np.maximum(a - 0.1 * slope / np.abs(slope).max(), 0)

@@ -12,6 +12,7 @@ import pytest
 from unlearn_server import master_keys
 from unlearn_server.errors import StartupError
 from unlearn_server.master_keys import WRAPPED_FILE, MasterKeys, source
+from unlearn_server.private_files import overwrite
 
 KEY, NEXT = bytes(range(32)), bytes(range(32, 64))
 
@@ -23,6 +24,8 @@ turned = bytes(byte ^ 0x5A for byte in data)
 if sys.argv[1:] == ["wrap"]:
     print(base64.b64encode(b"wrapped:" + turned).decode())
 elif sys.argv[1:] == ["unwrap"]:
+    if not data.startswith(b"wrapped:"):
+        sys.exit("this is not of mine")
     print(base64.b64encode(bytes(byte ^ 0x5A for byte in data[8:])).decode())
 else:
     sys.exit("usage")
@@ -63,6 +66,18 @@ def test_a_key_that_is_replaced_is_overwritten(in_file: MasterKeys, tmp_path: Pa
     in_file.following()
     in_file.promote()
     assert not any((tmp_path / "kept").read_bytes())
+
+
+def test_one_that_was_overwritten_and_not_yet_replaced_is_none(
+    in_file: MasterKeys, tmp_path: Path
+) -> None:
+    in_file.create()
+    [old] = tmp_path.glob("*.key")
+    following = in_file.following()
+    overwrite(old)
+    assert in_file.read() == [following]
+    in_file.promote()
+    assert in_file.read() == [following]
 
 
 def test_without_a_source_it_is_the_file_in_the_data_directory(tmp_path: Path) -> None:

@@ -3,12 +3,16 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from unlearn_server.errors import StartupError
+from unlearn_server.log import notes
 
 DATA, KEYS, MANIFEST = "data", "keys", "manifest.json"
 
@@ -60,15 +64,30 @@ def read_manifest(folder: Path, keys: Path) -> Manifest:
         told = json.loads((folder / MANIFEST).read_bytes())
         is_newer = told["format"] > FORMAT
         manifest = Manifest(**told) if not is_newer else None
+        if manifest:
+            notes.tree_of(manifest.checkpoint)
+            told = {name: str(manifest.sha256[name]) for name in (DATA, KEYS)}
     except OSError as error:
         raise StartupError(f"BACKUP: {MANIFEST} cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StartupError(f"BACKUP: {MANIFEST} is damaged; take another backup") from error
     if manifest is None:
         raise StartupError("BACKUP: was made by a newer version; restore it with that version")
-    _check(folder / DATA, manifest.sha256[DATA])
-    _check(keys, manifest.sha256[KEYS])
+    _check(folder / DATA, told[DATA])
+    _check(keys, told[KEYS])
     return manifest
+
+
+@contextmanager
+def in_words(place: str) -> Iterator[None]:
+    """Raises StartupError where a disk or a database fails, and says at which place."""
+    try:
+        yield
+    except OSError as error:
+        raise StartupError(f"{place}: cannot be written: {error.strerror}") from error
+    except SQLAlchemyError as error:
+        message = "a database cannot be read or written; see that disks are well and have room"
+        raise StartupError(f"{place}: {message}") from error
 
 
 def sync(path: Path) -> None:

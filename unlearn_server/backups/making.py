@@ -54,13 +54,14 @@ def backup(
         raise StartupError("DIR: is there already; name one to be made")
     unfinished = folder.with_name(f".{folder.name}.unfinished")
     try:
+        with files.in_words("DIR"):
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir(mode=0o700)
+            _write(database, keys, (data_dir / HASHING_FILE, signing_key), unfinished, progress)
+            unfinished.rename(folder)
+            files.sync(folder.parent)
+    finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(mode=0o700)
-        _write(database, keys, (data_dir / HASHING_FILE, signing_key), unfinished, progress)
-        unfinished.rename(folder)
-        files.sync(folder.parent)
-    except OSError as error:
-        raise StartupError(f"DIR: cannot be written: {error.strerror}") from error
     reach(Failpoint.BACKUP_RENAMED)
 
 

@@ -60,7 +60,8 @@ def restore(sources: Sources, data_dir: Path, database: str | None, progress: Pr
         StartupError: if a source cannot be used or does not fit the others, or there is something
             where the server is to be.
     """
-    with locked(data_dir, create=True), _workplace(data_dir) as work:
+    place = files.in_words("--data-dir or --database")
+    with locked(data_dir, create=True), place, _workplace(data_dir) as work:
         manifest = files.read_manifest(sources.backup, sources.keys)
         size, _ = notes.tree_of(manifest.checkpoint)
         keys = open_secrets(sources, data_dir, work)

@@ -55,6 +55,11 @@ _SAMPLES = _USER_SAMPLES.where(samples.c.sample_hash.in_(_HASHES))
 _MODELS = _USER_SAMPLES.with_only_columns(models.c.model_id).distinct()
 
 
+def apply_in(conn: Connection, model_id: str) -> bool:
+    """Whether one suspends the erasure of a sample in a model."""
+    return conn.execute(_MODELS.where(models.c.model_id == model_id)).first() is not None
+
+
 def place(
     conn: Connection, hold_id: str, subject_hash: bytes, reason: str, place_time: datetime
 ) -> Hold:

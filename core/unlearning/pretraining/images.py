@@ -22,13 +22,11 @@ class Images:
         files: their paths.
         encoded: what is in them.
         labels: int64 (n,), None if they have none.
-        classes: by label; empty without.
     """
 
     files: Sequence[Path]
     encoded: Sequence[bytes]
     labels: NDArray[np.int64] | None
-    classes: tuple[str, ...]
 
     def digest(self) -> str:
         """SHA-256, in hex, of the images and the labels."""
@@ -53,7 +51,7 @@ class Images:
 def unlabelled(folder: Path) -> Images:
     """All images below a folder; raises InvalidInputError if there are none."""
     files = _files(folder)
-    return Images(files, _contents(files), None, ())
+    return Images(files, _contents(files), None)
 
 
 def labelled(folder: Path) -> Images:
@@ -72,7 +70,7 @@ def labelled(folder: Path) -> Images:
     if counts.min() < 2:  # nothing but itself tells what such a class is
         problem = f"the class {str(classes[counts.argmin()])!r} has a single image"
         raise InvalidInputError("images", problem, "add some to it, or take it out")
-    return Images(files, _contents(files), labels.astype(np.int64), tuple(classes.tolist()))
+    return Images(files, _contents(files), labels.astype(np.int64))
 
 
 def _files(folder: Path) -> list[Path]:

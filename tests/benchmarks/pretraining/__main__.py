@@ -1,6 +1,7 @@
 """Makes the cores and compares them, one result at a time; what is there is not done again.
 
-Run with `make bench-pretraining`. Results are files in a folder of runs: remove one to do it anew.
+Run with `make bench-pretraining`. Results are files in a folder of runs, in which what was stopped
+goes on: to do one anew, remove all that has its name there.
 """
 
 import json
@@ -17,7 +18,7 @@ from tests.benchmarks.pretraining import choices, few_shot, payoff, probes, sets
 from tests.benchmarks.pretraining.features import Seen
 from tests.benchmarks.pretraining.making import make
 from tests.benchmarks.pretraining.page import PLOT, page
-from tests.benchmarks.pretraining.plans import PLANS
+from tests.benchmarks.pretraining.plans import EVERY_PLAN
 from tests.benchmarks.pretraining.plot import save
 from tests.benchmarks.pretraining.report import Report
 
@@ -47,12 +48,12 @@ console = Console(stderr=True)
 def main(runs: Path, only: tuple[str, ...]) -> None:
     """Makes, measures, prints and writes."""
     runs.mkdir(parents=True, exist_ok=True)
-    found = {name: _done(name, runs) for name in only or (*PLANS, *COMPARISONS)}
+    found = {name: _done(name, runs) for name in only or (*EVERY_PLAN, *COMPARISONS)}
     if not only:
         report = Report(
             machine.describe(PACKAGES),
             {name: sets.dataset(name).words for name in (sets.FASHION, sets.DIGITS, sets.STAMPS)},
-            {name: found[name] for name in PLANS},
+            {name: found[name] for name in EVERY_PLAN},
             **{name: found[name] for name in COMPARISONS},
         )
         write(RESULTS, "pretraining", report.values(), page(report))
@@ -61,7 +62,7 @@ def main(runs: Path, only: tuple[str, ...]) -> None:
 
 def _done(name: str, runs: Path) -> dict[str, Any]:
     with console.status(name) as status:
-        if name in PLANS:
+        if name in EVERY_PLAN:
             found = make(runs, name, lambda done, of: status.update(f"{name}: {done} of {of}"))
         else:
             found = _compared(name, runs)

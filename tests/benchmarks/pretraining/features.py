@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.benchmarks.pretraining.making import load
-from tests.benchmarks.pretraining.plans import PLANS, POOLED
+from tests.benchmarks.pretraining.plans import EVERY_PLAN, POOLED
 from tests.benchmarks.pretraining.sets import Held, held
 from unlearning.cores import Core
 
@@ -26,7 +26,7 @@ class Seen:
     def feature_map(self, core: str, kind: str) -> str:
         """The canonical name of one of the two maps of a core."""
         found: Core = self.core(core)
-        return found.resolve(POOLED[PLANS[core].encoder] if kind == LAST_LAYER else "")
+        return found.resolve(POOLED[EVERY_PLAN[core].encoder] if kind == LAST_LAYER else "")
 
     def psi(self, core: str, data: str, kind: str) -> Floats:
         """Rows ending in 1, shape (n, d), of all images that are held of a data set."""

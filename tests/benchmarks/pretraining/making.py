@@ -16,9 +16,9 @@ from tests.benchmarks.pretraining.plans import (
     CONSOLIDATION,
     CONTRAST,
     CROSS_ENTROPY,
+    EVERY_PLAN,
     LITE,
     NOTHING,
-    PLANS,
     POOLED,
     POSITIVES,
     SETTINGS,
@@ -51,8 +51,8 @@ def make(runs: Path, name: str, progress: Progress) -> dict[str, Any]:
     """Makes a core, unless it is there; returns its processor seconds and its last loss."""
     result = runs / f"{name}.json"
     if not result.exists():
-        plan, began = PLANS[name], process_time()
-        with seeded(0):
+        plan, began = EVERY_PLAN[name], process_time()
+        with seeded(plan.seed):
             encoder = ENCODERS[plan.encoder](SIZES[plan.encoder])
             learner, count = _learner(runs, plan, encoder)
         place = runs / "training" / name

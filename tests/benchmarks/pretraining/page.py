@@ -1,21 +1,32 @@
 """A report as a page: what is claimed, what was found, and how it came about."""
 
-from collections.abc import Iterator
-
-from tests.benchmarks.pretraining import payoff, plans, sets
-from tests.benchmarks.pretraining.choices import CENTROID, DRAWS, LEAVE_ONE_OUT, RULES
-from tests.benchmarks.pretraining.few_shot import EPISODES, QUERIES, START, WAYS
+from tests.benchmarks.pretraining import payoff, sets
+from tests.benchmarks.pretraining.choices import (
+    DATA,
+    FEW_SHOT,
+    GROUPS,
+    LEARNED,
+    LOG_LOSS,
+    ORACLE,
+    RULES,
+    SIZED,
+    TUNED,
+)
+from tests.benchmarks.pretraining.few_shot import EPISODES, OTHERS, QUERIES, START, WAYS
 from tests.benchmarks.pretraining.intervals import Mean
-from tests.benchmarks.pretraining.making import PROXY
+from tests.benchmarks.pretraining.limits import limits
 from tests.benchmarks.pretraining.plans import (
     ALL_POSITIVES,
     CIDS,
     CONTRAST,
     CROSS_ENTROPY,
+    LITE,
     PLANS,
     SIZES,
+    SMALL,
+    trainings,
 )
-from tests.benchmarks.pretraining.probes import ALONE, BOTH, GENERALIST, SPECIALIST
+from tests.benchmarks.pretraining.probes import ALONE, BOTH, GENERALIST, SPECIALIST, is_related
 from tests.benchmarks.pretraining.report import GOAL, Report, counted
 from tests.benchmarks.words import duration, table
 
@@ -38,23 +49,30 @@ def page(report: Report) -> str:
             "scratch, EfficientNet-Lite0 one half of the topics of stamps from ImageNet's weights "
             f"on; {WAYS}-way accuracy in % on classes whose images were not learned, {EPISODES} "
             f"episodes of {QUERIES} queries a class, the same for all; nearest class mean by "
-            "cosine of the last layer's average. ± is half of an interval of 95 %. "
-            f"`{START}`: the encoder with random weights, or those of ImageNet.\n",
+            "cosine of the last layer's average. ± is half of an interval of 95 %, over seeds and "
+            f"episodes (see below). `{START}`: the encoder with random weights, or ImageNet's.\n",
             _few_shot(report),
-            "CIDS minus the others, episode by episode, in points:\n",
+            "CIDS minus the others, seed by seed and episode by episode, in points:\n",
             _differences(report),
             "## Consolidation\n",
-            "Test accuracy in % of a linear probe (ridge regression on the last layer's average, "
-            "its ridge by leave-one-out error). Generalist: EfficientNet-Lite0 of ImageNet. "
+            "Accuracy in % on the last layer's average, by two judges: a linear probe (ridge "
+            "regression, its ridge chosen by leave-one-out) of the test images, and the "
+            f"{WAYS}-way few-shot episodes from above. Generalist: EfficientNet-Lite0 of ImageNet. "
             "Specialist: the same fine-tuned by cross-entropy on half of the classes. All "
-            f"see {SIZES[plans.LITE]} x {SIZES[plans.LITE]} pixels. In the last columns ± is half "
-            "of an interval of 95 % of differences image by image.\n",
+            f"see {SIZES[LITE]} x {SIZES[LITE]} pixels. Differences are seed by seed, and image by "
+            "image or episode by episode.\n",
             _probes(report),
             "## Choosing a core\n",
-            f"Among {len(report.choices['candidates'])} features: two maps of each core below. "
-            "Regret: test accuracy of the best features and ridge in hindsight minus the chosen "
-            f"one's, in points; means of {DRAWS} draws of training images.\n",
-            _choices(report),
+            f"Among {report.choices['candidates']} features: two maps of each core below, of seed "
+            "0. Regret, in points: accuracy of the best core in hindsight, with the ridge that "
+            "`choose` takes for it, minus that of the chosen one, on all images that were not "
+            f"drawn to choose by. Of a class no more than {LEARNED:.0%} are drawn. At sizes that "
+            f"people have, on odd classes, means of {GROUPS[SIZED].draws} draws:\n",
+            _choices(report, SIZED),
+            f"Few-shot, on odd classes, {GROUPS[FEW_SHOT].draws} draws:\n",
+            _choices(report, FEW_SHOT),
+            f"On the even classes, on which the rule was found, {GROUPS[TUNED].draws} draws:\n",
+            _choices(report, TUNED),
             "## What a better core is good for\n",
             f"Test accuracy in % of FEATURES models on each core's default map, with "
             f"{payoff.CORE_ROWS} CORE samples of each class and all other training images "
@@ -66,22 +84,24 @@ def page(report: Report) -> str:
             "## Data sets\n",
             *(f"- **{name}**: {words}." for name, words in report.datasets.items()),
             "\n## How, and limits\n",
-            *(f"- {limit}" for limit in _limits()),
+            *(f"- {limit}" for limit in limits()),
             "",
         ]
     )
 
 
 def _claims(report: Report) -> str:
-    regret = report.choices["mean regret"][LEAVE_ONE_OUT]
-    scratch, tuned = "small", "EfficientNet"
+    regret, by_data = (
+        report.regret(LOG_LOSS),
+        {data: report.regret(LOG_LOSS, data) for data in DATA},
+    )
     rows = [
         *(
             [
                 f"CIDS transfers to new classes better than {other} alone ({words})",
-                counted(report.signs(other, prefix)),
+                counted(report.signs(encoder, other)),
             ]
-            for prefix, words in ((scratch, "from scratch"), (tuned, "fine-tuned"))
+            for encoder, words in ((SMALL, "from scratch"), (LITE, "fine-tuned"))
             for other in (CONTRAST, CROSS_ENTROPY)
         ),
         *(
@@ -94,7 +114,9 @@ def _claims(report: Report) -> str:
         ),
         [
             f"the leave-one-out choice costs at most {100 * GOAL:.1f} points on average",
-            f"{'yes' if regret <= GOAL else 'no'}: {100 * regret:.2f} points",
+            f"{'yes' if regret <= GOAL else 'no'}: {100 * regret:.2f} points ("
+            + ", ".join(f"{data} {100 * mean:.2f}" for data, mean in by_data.items())
+            + ")",
         ],
     ]
     return table(["claim", "better / not told apart / worse"], rows)
@@ -103,47 +125,54 @@ def _claims(report: Report) -> str:
 def _few_shot(report: Report) -> str:
     methods = (CIDS, ALL_POSITIVES, CONTRAST, CROSS_ENTROPY, START)
     rows = [
-        [task, shots, *(_mean(each["accuracy"].get(method)) for method in methods)]
-        for task, found in report.few_shot.items()
-        for shots, each in found.items()
+        [task, *(_mean(each["accuracy"].get(method)) for method in methods)]
+        for found in report.few_shot.values()
+        for task, each in found["tasks"].items()
     ]
-    return table(["task", "shots", *methods], rows)
+    return table(["task", *methods], rows)
 
 
 def _differences(report: Report) -> str:
-    others = (CONTRAST, CROSS_ENTROPY, START)
-    rows = [
-        [task, shots, *(_signed(each["CIDS minus"][other]) for other in others)]
-        for task, found in report.few_shot.items()
-        for shots, each in found.items()
-    ]
-    return table(["task", "shots", *others], rows)
+    rows = []
+    for encoder, found in report.few_shot.items():
+        by_task = {task: each["CIDS minus"] for task, each in found["tasks"].items()}
+        by_task[f"all of {encoder}"] = found["CIDS minus, on average"]
+        rows += [
+            [task, *(_signed(each[other]) for other in OTHERS)] for task, each in by_task.items()
+        ]
+    return table(["task", *OTHERS], rows)
 
 
 def _probes(report: Report) -> str:
     roles = (BOTH, ALONE, SPECIALIST, GENERALIST)
     rows = [
         [
-            data,
-            f"{task}{' (related)' if found['related'] else ''}",
-            *(f"{100 * found['accuracy'][role]:.1f}" for role in roles),
-            *(_signed(found["both minus"][role]) for role in (SPECIALIST, GENERALIST)),
+            specialist,
+            f"{task}{' (related)' if is_related(specialist, task) else ''}",
+            judge,
+            *(f"{100 * found['accuracy'][role]['mean']:.1f}" for role in roles),
+            *(_signed(found["both minus"][role]) for role in roles[1:]),
         ]
-        for data, tasks in report.probes.items()
-        for task, found in tasks.items()
+        for specialist, tasks in report.probes.items()
+        for task, judges in tasks.items()
+        for judge, found in judges.items()
     ]
-    beside = [f"both minus {role}" for role in (SPECIALIST, GENERALIST)]
-    return table(["specialist", "task", *roles, *beside], rows)
+    beside = [f"both minus {role}" for role in roles[1:]]
+    return table(["specialist", "task", "judge", *roles, *beside], rows)
 
 
-def _choices(report: Report) -> str:
+def _choices(report: Report, group: str) -> str:
+    found = report.choices[group]
     rows = [
-        [task, f"{100 * found['best']['mean']:.1f}"]
-        + [_mean(found["regret"][rule]) for rule in RULES]
-        for task, found in report.choices["tasks"].items()
+        [
+            task,
+            f"{100 * each['best core']:.1f}",
+            f"{100 * each['best core and ridge']:.1f}",
+            *(_mean(each["regret"][rule]) for rule in (*RULES, ORACLE)),
+        ]
+        for task, each in {**found["tasks"], "mean": found["mean"]}.items()
     ]
-    means = [f"{100 * report.choices['mean regret'][rule]:.2f}" for rule in RULES]
-    return table(["task", "best, %", *RULES], [*rows, ["mean", "", *means]])
+    return table(["task", "best core, %", "and ridge, %", *RULES, ORACLE], rows)
 
 
 def _payoff(report: Report) -> str:
@@ -158,22 +187,24 @@ def _payoff(report: Report) -> str:
 
 def _cores(report: Report) -> str:
     rows = []
-    for name, made in report.made.items():
-        plan = PLANS[name]
+    for name, plan in PLANS.items():
+        made = [report.made[each] for each in dict.fromkeys(trainings(name))]
         learned = f"{plan.data}, {'odd' if plan.parity else 'even'} classes" if plan.data else "-"
+        is_trained = made[0]["loss"] is not None
         rows.append(
             [
                 f"`{name}`",
                 plan.encoder,
                 plan.method,
                 " and ".join(f"`{teacher}`" for teacher in plan.teachers) or learned,
-                f"{plan.schedule.steps} x {plan.schedule.batch}" if made["loss"] else "-",
-                f"{made['loss']:.3f}" if made["loss"] else "-",
-                duration(made["seconds"]),
+                f"{plan.schedule.steps} x {plan.schedule.batch}" if is_trained else "-",
+                str(len(made)),
+                ", ".join(f"{each['loss']:.3f}" for each in made) if is_trained else "-",
+                duration(sum(each["seconds"] for each in made)),
             ]
         )
-    head = ["core", "encoder", "by", "of", "steps x images", "last loss", "processor time"]
-    return table(head, rows)
+    head = ["core", "encoder", "by", "of", "steps x images", "seeds", "last losses"]
+    return table([*head, "processor time"], rows)
 
 
 def _mean(values: dict[str, float] | None) -> str:
@@ -182,51 +213,3 @@ def _mean(values: dict[str, float] | None) -> str:
 
 def _signed(values: dict[str, float]) -> str:
     return f"{100 * values['mean']:+.1f} ± {100 * values['half']:.1f}"
-
-
-def _limits() -> Iterator[str]:
-    yield (
-        "Each core was trained once, from one seed: intervals are over episodes, images or draws "
-        "of tasks, not over trainings. Rates and temperatures were set beforehand and not tuned."
-    )
-    yield (
-        "The first CIDS, in which each same-class key of the queue counts as much as an image's "
-        "own, lost to contrast alone on new classes: with five classes, one's own key is one of "
-        "200 positives. So they were given the weight of one together (`positives = 1`), which is "
-        "all that was tried. That was chosen by what comes of learning the even classes of "
-        "Fashion-MNIST; cores of the odd ones and of stamps had no part in it."
-    )
-    yield (
-        "Runs are short, a minute or two: the papers train for days. Classes are few: five on each "
-        "side, where Mini-ImageNet has 64 to learn."
-    )
-    yield (
-        "Cross-entropy and contrast without labels take as many steps as CIDS, of as many images "
-        "with the same changes; CIDS and contrast also run the key encoder."
-    )
-    yield (
-        "The proxy set of consolidation: "
-        + ", ".join(f"{count:,} of {name}" for name, count in PROXY.items())
-        + ", training images of all classes without their labels. The students see them as their "
-        "teachers do, without augmentation. Test images are in no proxy set; digits' and stamps' "
-        "probes learn from labelled images that are."
-    )
-    yield (
-        "Students begin as the generalist: with its weights. The paper distils probabilities of "
-        "classes; here features are predicted, since few cores have a head."
-    )
-    yield f"{CENTROID}: each sample left out of its own class's mean, on the features as they are."
-    yield (
-        "The best in hindsight is the best of all features with all ridges on the very images that "
-        "it is judged by, which are few for stamps: part of the regret is chance that no rule can "
-        "foresee. That does not explain all of it: the fewest mistakes on samples left out were a "
-        "better guide than the least squared error, which `choose` goes by."
-    )
-    yield (
-        "What was tried of consolidation besides: random heads drove the student's units to zero "
-        "in a few steps; since then they begin at zero."
-    )
-    yield (
-        "Among the candidates for a choice are cores that learned the task's own classes from "
-        "other images of Fashion-MNIST: they are what is to be found."
-    )

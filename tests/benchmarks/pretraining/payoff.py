@@ -8,7 +8,7 @@ import numpy as np
 from tests.benchmarks.pretraining import plans
 from tests.benchmarks.pretraining.features import DEFAULT, Seen
 from tests.benchmarks.pretraining.intervals import Mean
-from tests.benchmarks.pretraining.plans import CIDS, IMAGENET, RANDOM, STUDENTS
+from tests.benchmarks.pretraining.plans import CIDS, IMAGENET, RANDOM, STUDENTS, trainings
 from tests.benchmarks.pretraining.sets import DIGITS, EVEN, FASHION, ODD, STAMPS, held
 from unlearning.forgetting import MixedPrivacyModel
 from unlearning.objective import DEFAULT_LABEL_SCALE, Objective
@@ -41,9 +41,13 @@ def measure(seen: Seen) -> dict[str, Any]:
 
 
 def _measure(seen: Seen, core: str, data: str, parities: tuple[int, ...]) -> dict[str, Any]:
-    draws = [_draw(seen, core, data, parities, seed) for seed in range(DRAWS)]
+    found = [
+        [_draw(seen, each, data, parities, seed) for seed in range(DRAWS)]
+        for each in trainings(core)
+    ]
     return {
-        moment: asdict(Mean.of([draw[moment] for draw in draws])) for moment in (BEFORE, HALF, ZERO)
+        moment: asdict(Mean.of([[draw[moment] for draw in draws] for draws in found]))
+        for moment in (BEFORE, HALF, ZERO)
     }
 
 
@@ -51,8 +55,7 @@ def _draw(
     seen: Seen, core: str, data: str, parities: tuple[int, ...], seed: int
 ) -> dict[str, float]:
     images, random = held(data), np.random.default_rng(seed)
-    is_in = np.isin(images.labels % 2, parities)
-    train, test = (part[is_in[part]] for part in (images.train, images.test))
+    train, test = images.parts(parities)
     classes, labels = np.unique(images.labels, return_inverse=True)
     is_core = np.zeros(len(labels), np.bool_)
     for label in np.unique(labels[train]):

@@ -1,7 +1,7 @@
 """The cores that are compared, and how each is made."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.benchmarks.pretraining.sets import EVEN, FASHION, ODD, STAMPS
 from unlearning.pretraining.training import Schedule
@@ -37,6 +37,7 @@ class Plan:
         method: what is minimised.
         data, parity: what it learns, of which half of the classes.
         teachers: of a student, other plans.
+        seed: of all that is drawn.
     """
 
     encoder: str
@@ -44,12 +45,17 @@ class Plan:
     data: str = ""
     parity: int = EVEN
     teachers: tuple[str, ...] = ()
+    seed: int = 0
 
     @property
     def schedule(self) -> Schedule:
         """How long it is trained."""
         method = CONSOLIDATION if self.method == CONSOLIDATION else CIDS
-        return SCHEDULES[self.encoder, method]
+        return replace(SCHEDULES[self.encoder, method], seed=self.seed)
+
+    def again(self, seed: int) -> "Plan":
+        """The same from another seed, by teachers of that seed."""
+        return replace(self, seed=seed, teachers=tuple(again(t, seed) for t in self.teachers))
 
 
 IMAGENET, RANDOM = "imagenet", "random"
@@ -67,9 +73,14 @@ def fine_tuned(method: str) -> str:
     return f"lite-{_SHORT[method]}-stamps"
 
 
-SPECIALISTS = {FASHION: "lite-classes-fashion"}
-STUDENTS = {FASHION: "student-both-fashion"}
-LONE_STUDENTS = {FASHION: "student-alone-fashion"}
+def again(core: str, seed: int) -> str:
+    """The name of a core of seed 0 that is made from another seed; ImageNet's weights have none."""
+    return core if seed == 0 or core == IMAGENET else f"{core}-{seed}"
+
+
+SPECIALISTS = {FASHION: "lite-classes-fashion", STAMPS: fine_tuned(CROSS_ENTROPY)}
+STUDENTS = {FASHION: "student-both-fashion", STAMPS: "student-both-stamps"}
+LONE_STUDENTS = {FASHION: "student-alone-fashion", STAMPS: "student-alone-stamps"}
 """Of the generalist and the specialist, and of the specialist alone."""
 
 PLANS: Mapping[str, Plan] = {
@@ -92,4 +103,16 @@ PLANS: Mapping[str, Plan] = {
         for data, name in LONE_STUDENTS.items()
     },
 }
-"""In an order in which teachers come first."""
+"""Of seed 0, in an order in which teachers come first."""
+
+SEEDS = (0, 1, 2)
+
+
+def trainings(core: str) -> list[str]:
+    """The names of a core of seed 0 and of the same from every other seed."""
+    return [again(core, seed) for seed in SEEDS]
+
+
+EVERY_PLAN: Mapping[str, Plan] = {
+    again(name, seed): plan.again(seed) for name, plan in PLANS.items() for seed in SEEDS
+} | PLANS

@@ -34,9 +34,9 @@ def save(report: Report, path: Path) -> None:
 
 def _draw_few_shot(axes: Axes, report: Report) -> None:
     groups = {
-        f"{fill(task, 16)}\n{shots}-shot": each["accuracy"]
-        for task, found in report.few_shot.items()
-        for shots, each in found.items()
+        fill(task, 16): each["accuracy"]
+        for found in report.few_shot.values()
+        for task, each in found["tasks"].items()
     }
     _bars(axes, groups, _METHODS)
     axes.tick_params(axis="x", labelsize=6)

@@ -1,6 +1,6 @@
 """Consolidation: a student of two teachers beside them and beside a student of one."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -8,10 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 
+from tests.benchmarks.pretraining import few_shot
 from tests.benchmarks.pretraining.features import LAST_LAYER, Floats, Seen
 from tests.benchmarks.pretraining.intervals import Mean
-from tests.benchmarks.pretraining.plans import IMAGENET, LONE_STUDENTS, SPECIALISTS, STUDENTS
-from tests.benchmarks.pretraining.sets import DIGITS, EVEN, FASHION, ODD, STAMPS, held
+from tests.benchmarks.pretraining.plans import (
+    IMAGENET,
+    LONE_STUDENTS,
+    SPECIALISTS,
+    STUDENTS,
+    trainings,
+)
+from tests.benchmarks.pretraining.sets import DIGITS, EVEN, FASHION, ODD, STAMPS, Held, held
 from unlearning.pretraining.selection import RIDGES, choose
 
 GENERALIST, SPECIALIST = "generalist", "specialist"
@@ -24,7 +31,8 @@ TASKS = {
 }
 """None of these classes' labels was learned by anyone."""
 
-RELATED = {FASHION: f"{FASHION}, odd classes"}
+SHOTS = 5
+LINEAR, FEW_SHOT = "linear probe", f"{SHOTS}-shot episodes"
 
 
 def compared(data: str) -> dict[str, str]:
@@ -38,33 +46,57 @@ def compared(data: str) -> dict[str, str]:
 
 
 def measure(seen: Seen) -> dict[str, Any]:
-    """By specialist and task: test accuracies, and how much the student of both is above."""
-    return {data: {task: _measure(seen, data, task) for task in TASKS} for data in SPECIALISTS}
-
-
-def _measure(seen: Seen, data: str, task: str) -> dict[str, Any]:
-    right = {role: _right(seen, core, task) for role, core in compared(data).items()}
+    """By specialist, task and judge: accuracies, and how much the student of both is above."""
     return {
-        "related": RELATED[data] == task,
-        "tested": len(right[BOTH]),
-        "accuracy": {role: float(each.mean()) for role, each in right.items()},
+        data: {
+            task: {judge: _measure(seen, data, task, judge) for judge in JUDGES} for task in TASKS
+        }
+        for data in SPECIALISTS
+    }
+
+
+def is_related(specialist: str, task: str) -> bool:
+    """Whether a task is of the specialist's own data set, if of other classes."""
+    return TASKS[task][0] == specialist
+
+
+def _measure(seen: Seen, specialist: str, task: str, judge: str) -> dict[str, Any]:
+    data, parities = TASKS[task]
+    values = {
+        role: np.array(
+            [
+                JUDGES[judge](seen.psi(each, data, LAST_LAYER), held(data), parities)
+                for each in trainings(core)
+            ]
+        )
+        for role, core in compared(specialist).items()
+    }
+    return {
+        "accuracy": {role: asdict(Mean.of(each)) for role, each in values.items()},
         "both minus": {
-            role: asdict(Mean.of(right[BOTH] - each))
-            for role, each in right.items()
+            role: asdict(Mean.of(values[BOTH] - each))
+            for role, each in values.items()
             if role != BOTH
         },
     }
 
 
-def _right(seen: Seen, core: str, task: str) -> NDArray[np.float64]:
+def _probed(psi: Floats, images: Held, parities: Sequence[int]) -> NDArray[np.float64]:
     """Which test images a linear probe tells, as 0 and 1."""
-    data, parities = TASKS[task]
-    images = held(data)
-    psi = seen.psi(core, data, LAST_LAYER)
-    is_in = np.isin(images.labels % 2, parities)
-    train, test = (part[is_in[part]] for part in (images.train, images.test))
+    train, test = images.parts(parities)
     told = probe(psi[train], images.labels[train], psi[test])
     return (told == images.labels[test]).astype(np.float64)
+
+
+def _in_episodes(psi: Floats, images: Held, parities: Sequence[int]) -> NDArray[np.float64]:
+    return few_shot.accuracies(psi, images, parities, SHOTS)
+
+
+JUDGES: Mapping[str, Callable[[Floats, Held, Sequence[int]], NDArray[np.float64]]] = {
+    LINEAR: _probed,
+    FEW_SHOT: _in_episodes,
+}
+"""Each gives what the same images or episodes come to with some features."""
 
 
 def probe(psi: Floats, labels: NDArray[np.int64], asked: Floats) -> NDArray[np.int64]:

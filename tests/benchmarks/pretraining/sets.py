@@ -1,5 +1,6 @@
 """Which images are learned, and which are held back: whole classes, half of each data set's."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -13,8 +14,11 @@ FASHION, DIGITS, STAMPS = "Fashion-MNIST", "digits", "stamps"
 EVEN, ODD = 0, 1
 """Classes by the parity of their number: one half is learned, the other one is new."""
 
+MANY_CLOTHES = f"{FASHION}, more of it"
+"""For tasks that need no core of every seed."""
+
 MOST_LEARNED = 12_000
-MOST_EACH = {FASHION: (1000, 1000)}
+MOST_EACH = {FASHION: (1000, 1000), MANY_CLOTHES: (1000, 3000)}
 """Training and test images that tasks are made of; all of the smaller sets'."""
 
 
@@ -27,9 +31,10 @@ class Held:
     train: Indices
     test: Indices
 
-    def of_parity(self, part: Indices, parity: int) -> Indices:
-        """Those of a part whose classes have this parity."""
-        return part[self.labels[part] % 2 == parity]
+    def parts(self, parities: Sequence[int]) -> tuple[Indices, Indices]:
+        """Training and test images of the classes that have one of these parities."""
+        is_in = np.isin(self.labels % 2, parities)
+        return self.train[is_in[self.train]], self.test[is_in[self.test]]
 
 
 @cache
@@ -51,7 +56,7 @@ def learned(name: str, parity: int) -> Indices:
 @cache
 def held(name: str) -> Held:
     """What tasks are made of."""
-    found = dataset(name)
+    found = dataset(FASHION if name == MANY_CLOTHES else name)
     most_train, most_test = MOST_EACH.get(name, (None, None))
     # Of Fashion-MNIST the last of the training images, which are not among those learned.
     train = found.train[-most_train:] if most_train else found.train

@@ -102,7 +102,8 @@ def test_a_key_that_handed_over_signs_no_more_checkpoints():
 
 def test_a_rotation_says_which_key_follows():
     (report,) = verify(LOG.files(3), read_trusted(LOG.keys_json())).reports
-    assert report.statement and report.statement.index == 3
+    assert report.statement
+    assert report.statement.index == 3
     ((_, words),) = report.statement.claims
     place = f"in the place of {FIRST.fingerprint}"
     assert words == f"{SECOND.fingerprint} signs the log from here on, {place}"

@@ -7,7 +7,12 @@ from hypothesis import strategies as st
 
 from unlearning.errors import InvalidInputError
 from unlearning.pretraining.episodes import episodes
-from unlearning.pretraining.selection import choose, leave_one_out_residuals, targets_of
+from unlearning.pretraining.selection import (
+    choose,
+    leave_one_out_cosines,
+    leave_one_out_residuals,
+    targets_of,
+)
 
 
 def by_refits(X, T, ridge):
@@ -43,12 +48,39 @@ def test_the_better_features_are_chosen_with_their_error(n):
     noise, _ = gaussian(random, n, 15, 0.0)
     chosen = choose({"noise": noise, "good": good.astype(np.float32)}, labels, (0.5, 5.0))
     assert chosen.features == "good"
-    assert len(chosen.errors) == 4
-    assert chosen.error.error == min(each.error for each in chosen.errors.values())
-    r = by_refits(good.astype(np.float32).astype(float), targets_of(labels), chosen.ridge)
-    assert chosen.error.error == pytest.approx(np.square(r).sum(1).mean())
-    wrong = (targets_of(labels) - r).argmax(1) != labels
-    assert chosen.error.accuracy == pytest.approx(1 - wrong.mean())
+    assert len(chosen.scores) == 4
+    assert chosen.score.log_loss == min(each.log_loss for each in chosen.scores.values())
+    X, T = good.astype(np.float32).astype(float), targets_of(labels)
+    r = by_refits(X, T, chosen.ridge)
+    losses = [log_loss(10 * (T - r) / T.max(), labels), log_loss(5 * cosines(X, labels), labels)]
+    assert chosen.score.log_loss == pytest.approx(sum(losses))
+    assert chosen.score.error == pytest.approx(np.square(r).sum(1).mean())
+    assert chosen.score.accuracy == pytest.approx(((T - r).argmax(1) == labels).mean())
+
+
+def log_loss(logits, labels):
+    odds = np.exp(logits)
+    return -np.log(odds[np.arange(len(labels)), labels] / odds.sum(1)).mean()
+
+
+def cosines(X, labels):
+    units, found = [each / np.linalg.norm(each) for each in X - X.mean(0)], []
+    for i in range(len(X)):
+        others = [j for j in range(len(X)) if j != i]
+        means = [np.mean([units[j] for j in others if labels[j] == c], 0) for c in set(labels)]
+        found.append([units[i] @ mean / np.linalg.norm(mean) for mean in means])
+    return np.array(found)
+
+
+@given(st.integers(0, 2**32), st.integers(6, 12), st.integers(2, 5))
+def test_cosines_are_those_of_means_that_lack_the_row(seed, n, d):
+    X, labels = np.random.default_rng(seed).normal(size=(n, d)), np.arange(n) % 3
+    assert np.allclose(leave_one_out_cosines(X, labels), cosines(X, labels))
+
+
+def test_features_that_tell_nothing_leave_the_classes_as_they_are():
+    chosen = choose({"same": np.ones((6, 4))}, [0, 1, 2] * 2, (1.0,))
+    assert chosen.score.log_loss > 2 * np.log(3) - 1e-9
 
 
 def test_a_class_of_one_sample_is_refused():

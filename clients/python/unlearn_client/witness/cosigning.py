@@ -99,13 +99,14 @@ class Cosigner:
         size = known.size if known else 0
         if request.old_size != size:
             return Answer(HTTPStatus.CONFLICT, f"{size}\n", SIZE_TYPE)
-        try:
-            _check_consistency(request, known)
-        except VerificationError as error:
-            return _refused(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
         cosignature = self._key.cosign(checkpoint.text, self._now(known))
         lines = "".join(str(each) for each in (*signatures, cosignature))
-        self._state.keep(read_checkpoint(checkpoint.text + f"\n{lines}".encode()))
+        try:
+            _check_consistency(request, known)
+            kept = read_checkpoint(checkpoint.text + f"\n{lines}".encode())
+        except VerificationError as error:
+            return _refused(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
+        self._state.keep(kept)
         return Answer(HTTPStatus.OK, str(cosignature))
 
     def _now(self, known: Checkpoint | None) -> int:
