@@ -27,7 +27,7 @@ def address():
 
 
 def test_the_commands_and_the_python_by_hand_work_in_order(tmp_path, address):
-    serve, commands = blocks("sh", "By hand")[0].split(" &\n", 1)
+    serve, commands = blocks("sh", "By hand")[0].split(" 2> server.log &\n", 1)
     commands += blocks("sh", "FEATURES or TANGENT")[0]
     (python,) = blocks("python", "By hand")
     environment = {
