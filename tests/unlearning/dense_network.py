@@ -20,15 +20,23 @@ class DenseJacobian:
         self.rows, self.outputs, self.parameters = J.shape
 
     def matvec(self, v: Floats) -> Floats:
-        return (self.J @ v.astype(self.J.dtype)).astype(np.float64)
+        return _product(self.J, v.astype(self.J.dtype))
 
     def rmatvec(self, u: Floats) -> Floats:
         flat = self.J.reshape(-1, self.parameters)
-        return (flat.T @ u.astype(self.J.dtype).ravel()).astype(np.float64)
+        return _product(flat.T, u.astype(self.J.dtype).ravel())
 
     def mean_kernel(self, stop: Callable[[], None]) -> Floats:
         stop()
         return np.einsum("icp,jcp->ij", self.J, self.J, dtype=np.float64) / self.outputs
+
+
+def _product(a: NDArray[Any], b: NDArray[Any]) -> Floats:
+    # A BLAS kernel may compute with what lies beside a short vector, and raise a flag for it.
+    with np.errstate(invalid="ignore"):
+        found = (a @ b).astype(np.float64)
+    assert np.isfinite(found).all() or not np.isfinite(b).all()
+    return found
 
 
 class DenseNetwork:
