@@ -126,7 +126,10 @@ class ForgettingModel(Protocol):
         ...
 
     def begin_commitment(self) -> Callable[[bytes], bytes]:
-        """Returns a function that commits to the rows held now under a salt."""
+        """Returns a function that commits to the rows held under a salt.
+
+        They must not change before it was called.
+        """
         ...
 
     def state_commitment(self, salt: bytes) -> bytes:

@@ -548,9 +548,9 @@ def test_either_kind_of_model_has_the_same_verbs(objective_of: Make) -> None:
         assert (model.n, model.core_n) == (2, 1)
         assert model.solve().report(model.objective, model.solver).solver == model.solver != "core"
         model.maintain()
-        before = model.begin_commitment()
+        before = model.begin_commitment()(SALT)
         model.erase(psi[1:], labels[1:])
         assert (model.n, model.core_n, model.solver) == (1, 1, "core")
-        assert model.state_commitment(SALT) != before(SALT)
+        assert model.state_commitment(SALT) != before
         model.erase_all_user_rows()
         assert model.solve() is model.core_solution()
