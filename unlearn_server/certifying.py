@@ -58,18 +58,14 @@ class Certifier:
         """
         if not log.has_begun(conn):
             self._begin(conn, origin or f"unlearn.local/{self._key_id[:16]}")
-        elif origin and not log.head(conn).frontier.size:  # nobody has seen more than its name
-            log.forget(conn)
-            self._begin(conn, origin)
         head = log.head(conn)
-        if origin not in {None, head.origin}:
-            message = f"the log is called {head.origin} for good; leave the option out"
-            raise StartupError(f"--log-origin: {message}")
         if log.keys(conn)[-1].public_key != self._key.public_key().public_bytes_raw():
             raise StartupError(
                 "the signing key: is not the one that the log was last signed with; restore that "
                 "one, or hand over to this one with unlearn-server keys rotate"
             )
+        if origin and origin != head.origin:
+            head = self._renamed(conn, head, origin)
         if self._journal:
             self._journal.open(conn)
         return head
@@ -105,6 +101,15 @@ class Certifier:
     @property
     def _key_id(self) -> str:
         return envelopes.key_id(self._key.public_key())
+
+    def _renamed(self, conn: Connection, head: Head, origin: str) -> Head:
+        """The log begun anew, as long as nobody has seen more of it than its name."""
+        if head.frontier.size:
+            message = f"the log is called {head.origin} for good; leave the option out"
+            raise StartupError(f"--log-origin: {message}")
+        log.forget(conn)
+        self._begin(conn, origin)
+        return log.head(conn)
 
     def _begin(self, conn: Connection, origin: str) -> None:
         tree = merkle.Frontier()

@@ -39,8 +39,8 @@ def overwrite(path: Path) -> None:
 
 
 def is_overwritten(path: Path) -> bool:
-    """Whether ``overwrite`` has been there."""
-    return not any(path.read_bytes())
+    """Whether ``overwrite`` has been there; raises as ``read_private``."""
+    return not any(read_private(path))
 
 
 def replace(path: Path, by: Path) -> None:

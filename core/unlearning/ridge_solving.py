@@ -46,10 +46,9 @@ def by_weights(
     problem: RidgeProblem, start: _Floats, accuracy: float, progress: Progress, stop: Stop
 ) -> Found:
     """Solves to an accuracy; raises NotSolvableError as ``cg.solve`` does."""
-    scale = accuracy * problem.precise.ridge
 
     def measure(w: _Floats, r: _Floats) -> tuple[float, float]:
-        return _norm(r), at_most(scale * _norm(w)) / 2
+        return _norm(r), _tolerance(problem, accuracy, w) / 2
 
     found = cg.solve(
         problem.fast,
@@ -61,7 +60,8 @@ def by_weights(
         stop=stop,
     )
     w = found.value
-    return Found(w, problem.targets[:0], found.iterations, at_most(scale * _norm(w)))
+    tolerance = _tolerance(problem, accuracy, w)
+    return Found(w, problem.targets[:0], found.iterations, tolerance)
 
 
 def by_coefficients(
@@ -73,11 +73,11 @@ def by_coefficients(
     stop: Stop,
 ) -> Found:
     """The same from coefficients, shape (n, C)."""
-    J, scale = problem.precise.jacobian, accuracy * problem.precise.ridge
+    J = problem.precise.jacobian
 
     def measure(a: _Floats, r: _Floats) -> tuple[float, float]:
         w, gradient = (J.rmatvec(v.reshape(start.shape)) for v in (a, r))
-        return _norm(gradient), at_most(scale * _norm(w)) / 2
+        return _norm(gradient), _tolerance(problem, accuracy, w) / 2
 
     found = cg.solve(
         *problem.kernels(),
@@ -90,7 +90,11 @@ def by_coefficients(
     )
     a = found.value.reshape(start.shape)
     w = J.rmatvec(a)
-    return Found(w, a, found.iterations, at_most(scale * _norm(w)))
+    return Found(w, a, found.iterations, _tolerance(problem, accuracy, w))
+
+
+def _tolerance(problem: RidgeProblem, accuracy: float, w: _Floats) -> float:
+    return at_most(accuracy * problem.precise.ridge * _norm(w))
 
 
 def _norm(v: _Floats) -> float:

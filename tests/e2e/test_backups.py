@@ -479,6 +479,14 @@ UNFIT: dict[str, tuple[Callable[[Lost], object], str]] = {
         lambda lost: (lost.backup / "manifest.json").write_text("{}"),
         "BACKUP: manifest.json is damaged",
     ),
+    "a manifest of no checkpoint": (
+        lambda lost: tell(lost.backup, checkpoint=5),
+        "BACKUP: manifest.json is damaged",
+    ),
+    "a manifest of no digests": (
+        lambda lost: tell(lost.backup, sha256={}),
+        "BACKUP: manifest.json is damaged",
+    ),
     "a newer format": (lambda lost: tell(lost.backup, format=2), "was made by a newer version"),
     "a newer schema": (lambda lost: newer_schema(lost.backup), "was written by a newer version"),
     "another master key": (

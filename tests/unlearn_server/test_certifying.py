@@ -100,6 +100,22 @@ def test_what_is_rolled_back_leaves_no_trace(database: Database) -> None:
     check_head(database, key)
 
 
+def test_a_log_is_called_otherwise_only_as_long_as_it_is_empty(database: Database) -> None:
+    key = Ed25519PrivateKey.generate()
+    certifier = Certifier(key)
+    with database.write() as conn:
+        assert certifier.open(conn, None).origin.startswith("unlearn.local/")
+    with pytest.raises(StartupError, match="the signing key"), database.write() as conn:
+        Certifier(Ed25519PrivateKey.generate()).open(conn, ORIGIN)
+    certifier = begun(database, key)
+    check_head(database, key)
+    with database.write() as conn:
+        certifier.certify(conn, [case("first")])
+    with pytest.raises(StartupError, match="for good"), database.write() as conn:
+        certifier.open(conn, "another.example/log")
+    check_head(database, key)
+
+
 def test_a_key_signs_until_it_has_endorsed_the_next(database: Database) -> None:
     first, second = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
     certifier = begun(database, first)

@@ -53,6 +53,7 @@ def test_prometheus_and_the_files_of_the_log(port: int) -> None:
         "/log/../../signing.key",
         "/log/..%2f..%2fsigning.key",
         "/log//../../signing.key",
+        "/log/%00",
         "/signing.key",
         "/other",
     ],

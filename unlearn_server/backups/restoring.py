@@ -62,8 +62,7 @@ def restore(sources: Sources, data_dir: Path, database: str | None, progress: Pr
     """
     place = files.in_words("--data-dir or --database")
     with locked(data_dir, create=True), place, _workplace(data_dir) as work:
-        manifest = files.read_manifest(sources.backup, sources.keys)
-        size, _ = notes.tree_of(manifest.checkpoint)
+        size = files.check(sources.backup, sources.keys)
         keys = open_secrets(sources, data_dir, work)
         history = since(size, sources.journal, keys)
         join(sources, work / DATABASE_FILE)

@@ -66,18 +66,24 @@ def request_id(value: str) -> str:
 
 def erasure_id(name: str, field: str = "name") -> str:
     """The request id in ``erasures/{request_id}``."""
-    prefix, _, own = name.partition("/")
-    if prefix != "erasures" or not own or not own.isprintable():
+    own = _below("erasures", name)
+    if not own:
         raise invalid(field, "is not an erasure's name", "use erasures/{request_id}")
     return own
 
 
 def hold_id(name: str) -> str:
     """The id in ``holds/{hold_id}``."""
-    prefix, _, own = name.partition("/")
-    if prefix != "holds" or not own or not own.isprintable():
+    own = _below("holds", name)
+    if not own:
         raise invalid("name", "is not a hold's name", "use holds/{hold_id}")
     return own
+
+
+def _below(collection: str, name: str) -> str:
+    """What stands behind ``collection/`` in a name; empty if nothing does that may be an id."""
+    prefix, _, own = name.partition("/")
+    return own if prefix == collection and own.isprintable() else ""
 
 
 def reason(value: str) -> str:

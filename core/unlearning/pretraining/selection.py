@@ -35,6 +35,7 @@ from scipy.linalg import eigh
 from scipy.special import log_softmax
 
 from unlearning.errors import InvalidInputError
+from unlearning.leave_one_out import held_out_error
 from unlearning.objective import DEFAULT_LABEL_SCALE
 
 RIDGES = (1.0, 10.0, 100.0, 1000.0)
@@ -114,15 +115,9 @@ def _scores(
     y = targets.argmax(1)
     of_means = _log_loss(_OF_COSINES * leave_one_out_cosines(psi, y), y)
     for ridge, r in leave_one_out_residuals(psi, targets, ridges):
-        logits = targets - r
-        yield (
-            ridge,
-            Score(
-                _log_loss(_OF_LOGITS / DEFAULT_LABEL_SCALE * logits, y) + of_means,
-                float(np.square(r).sum(1).mean()),
-                float((logits.argmax(1) == y).mean()),
-            ),
-        )
+        of_ridge = _log_loss(_OF_LOGITS / DEFAULT_LABEL_SCALE * (targets - r), y)
+        held_out = held_out_error([(r, targets)])
+        yield ridge, Score(of_ridge + of_means, held_out.error, held_out.accuracy)
 
 
 def _log_loss(logits: _Floats, y: NDArray[np.intp]) -> float:

@@ -31,8 +31,8 @@ class Output(click.Path):
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Ends the command with what is wrong, if a file cannot be written after all."""
+    """Raises click.BadParameter if a file cannot be written after all."""
     try:
         yield
     except OSError as error:
-        raise click.UsageError(f"{path} cannot be written: {error.strerror}") from error
+        raise click.BadParameter(f"{path} cannot be written: {error.strerror}") from error

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from unlearn_client.cli.outputs import writing
 from unlearn_client.files import replace
 from unlearn_client.verification import (
     MAX_FILE_BYTES,
@@ -89,7 +90,5 @@ def replace_file(path: Path, content: bytes) -> None:
     Raises:
         click.BadParameter: it cannot be written.
     """
-    try:
+    with writing(path):
         replace(path, content)
-    except OSError as error:
-        raise click.BadParameter(f"{path} cannot be written: {error.strerror}") from error

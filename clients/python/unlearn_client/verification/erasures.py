@@ -19,6 +19,7 @@ from unlearn_client.verification.wording import (
 TYPE = "urn:unlearn:erasure:v1"
 SUMMARY = ("Erasure", "Erased", "Completed")
 LOG = "predicate.log"
+NOT_COVERED = "predicate.notCovered"
 
 
 def check_subject(members: Members) -> None:
@@ -51,11 +52,6 @@ def claims(members: Members) -> Iterator[tuple[str, str]]:
         yield "Destroyed", step
     yield "Core", named(members, "predicate.model.core")
     yield "Software", software(members)
-
-
-def not_covered(members: Members) -> Iterator[str]:
-    """What it says that it does not promise."""
-    yield from members.texts("predicate.notCovered")
 
 
 def _counts(members: Members) -> str:

@@ -10,6 +10,7 @@ from unlearn_client.verification.wording import many, regulation, software, time
 TYPE = "urn:unlearn:refusal:v1"
 SUMMARY = ("Refused", "Ground", "Refused at")
 LOG = "predicate.log"
+NOT_COVERED = "predicate.notCovered"
 
 
 def check_subject(members: Members) -> None:
@@ -31,8 +32,3 @@ def claims(members: Members) -> Iterator[tuple[str, str]]:
         yield "Named", many(members.count("predicate.commitments.subjects.count"), "subject")
     yield from times(members, "refuse", "Refused at")
     yield "Software", software(members)
-
-
-def not_covered(members: Members) -> Iterator[str]:
-    """What it says that it does not promise."""
-    yield from members.texts("predicate.notCovered")

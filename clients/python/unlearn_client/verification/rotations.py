@@ -10,6 +10,7 @@ from unlearn_client.verification.members import Members
 TYPE = ROTATION_TYPE
 SUMMARY = ("Changed key",)
 LOG = "predicate"
+NOT_COVERED = None
 
 
 def check_subject(members: Members) -> None:
@@ -23,12 +24,6 @@ def claims(members: Members) -> Iterator[tuple[str, str]]:
     """In plain words: (what, words)."""
     previous, following = _key(members, "previousKey"), _key(members, "nextKey")
     yield "Changed key", f"{following} signs the log from here on, in the place of {previous}"
-
-
-def not_covered(members: Members) -> Iterator[str]:
-    """What it says that it does not promise: nothing is said."""
-    del members
-    yield from ()
 
 
 def _key(members: Members, name: str) -> str:

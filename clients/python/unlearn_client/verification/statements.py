@@ -77,7 +77,7 @@ def read_statement(payload: bytes) -> Statement:
         commitments=dict(_commitments(members)),
         claims=claims,
         summary="; ".join(words for what, words in claims if what in kind.SUMMARY),
-        not_covered=tuple(kind.not_covered(members)),
+        not_covered=tuple(members.texts(kind.NOT_COVERED)) if kind.NOT_COVERED else (),
     )
 
 

@@ -99,10 +99,10 @@ class Cosigner:
         size = known.size if known else 0
         if request.old_size != size:
             return Answer(HTTPStatus.CONFLICT, f"{size}\n", SIZE_TYPE)
-        cosignature = self._key.cosign(checkpoint.text, self._now(known))
-        lines = "".join(str(each) for each in (*signatures, cosignature))
         try:
             _check_consistency(request, known)
+            cosignature = self._key.cosign(checkpoint.text, self._now(known))
+            lines = "".join(str(each) for each in (*signatures, cosignature))
             kept = read_checkpoint(checkpoint.text + f"\n{lines}".encode())
         except VerificationError as error:
             return _refused(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
